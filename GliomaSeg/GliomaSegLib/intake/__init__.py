@@ -1,0 +1,1 @@
+"""Intake: from files to one aligned, masked, normalised array."""
