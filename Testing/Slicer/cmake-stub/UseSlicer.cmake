@@ -1,0 +1,10 @@
+# What include(${Slicer_USE_FILE}) brings: the name check, the install folders and the macros.
+if(NOT DEFINED EXTENSION_NAME)
+  set(EXTENSION_NAME ${PROJECT_NAME})
+endif()
+if("${EXTENSION_NAME}" MATCHES "^$|^Slicer$|^Project$")
+  message(FATAL_ERROR "EXTENSION_NAME is not set")
+endif()
+set(Slicer_INSTALL_QTSCRIPTEDMODULES_LIB_DIR "${Slicer_INSTALL_ROOT}${Slicer_QTSCRIPTEDMODULES_LIB_DIR}")
+option(BUILD_TESTING "Test the module" ON)
+include("${CMAKE_CURRENT_LIST_DIR}/ScriptedModule.cmake")
