@@ -1,0 +1,1 @@
+"""Outcome: from probabilities to what people use."""
