@@ -1,0 +1,124 @@
+"""One synthetic case per seed: which kind, from which brain, with which lesion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...intake.volume import Grid
+from .anatomy import Background, background
+from .artefacts import drop_sequence, spoil
+from .fields import FloatArray
+from .geometry import Push, bend, sampling_points
+from .layout import Layout, choose_centre, lay_out, radius_mm
+from .operation import operate
+from .painting import Palette, add_distractors, paint, palette
+from .plan import LesionPlan, draw_plan
+from .sources import RealSource, Sources
+
+KINDS: dict[str, float] = {"painted": 0.75, "operated": 0.25}
+"""Share of each kind of case."""
+
+MISSING_CHANCE = 0.12
+"""How often one sequence is missing."""
+
+
+@dataclass(frozen=True)
+class SyntheticCase:
+    """A simulated case.
+
+    ``volumes``: role -> (z, y, x) float32, positive arbitrary units, 0 outside the brain; a missing sequence
+    is absent. ``labels`` (z, y, x) uint8, BraTS 2024 numbers. ``brain`` (z, y, x) bool. ``grid``: LPS axes,
+    isotropic. ``kind``: "painted", "operated", "transplanted" or "label_map". ``source`` names the anatomy.
+    """
+
+    volumes: dict[str, FloatArray]
+    labels: np.ndarray
+    brain: np.ndarray
+    grid: Grid
+    kind: str
+    source: str
+
+
+def synthesise_case(sources: Sources, seed: int, spacing_mm: float = 2.0) -> SyntheticCase:
+    """The case of this ``seed`` at this isotropic spacing; same arguments, same case, bit for bit."""
+    rng = np.random.default_rng([seed, round(spacing_mm * 1000)])
+    kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
+    if kind == "operated" and sources.with_tumour:
+        return _operated_case(rng, sources, spacing_mm)
+    return _painted_case(rng, sources, spacing_mm)
+
+
+def _isotropic_grid(shape: tuple[int, ...], spacing_mm: float) -> Grid:
+    z, y, x = shape
+    return Grid((z, y, x), (spacing_mm,) * 3, (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
+
+
+def _pick(rng: np.random.Generator, options: tuple[RealSource, ...]) -> RealSource:
+    return options[int(rng.integers(len(options)))]
+
+
+def _finish(
+    rng: np.random.Generator,
+    ground: Background,
+    volumes: dict[str, FloatArray],
+    labels: np.ndarray,
+    kind: str,
+) -> SyntheticCase:
+    """Mirror now and then, spoil, drop a sequence, wrap."""
+    brain = ground.anatomy.brain
+    volumes = spoil(rng, volumes, brain, ground.anatomy.spacing_mm, strength=0.5)
+    if rng.random() < 0.5:
+        volumes = {role: np.ascontiguousarray(v[:, :, ::-1]) for role, v in volumes.items()}
+        labels, brain = np.ascontiguousarray(labels[:, :, ::-1]), np.ascontiguousarray(brain[:, :, ::-1])
+    volumes = drop_sequence(rng, volumes, MISSING_CHANCE)
+    grid = _isotropic_grid(labels.shape, ground.anatomy.spacing_mm)
+    return SyntheticCase(volumes, np.where(brain, labels, 0).astype(np.uint8), brain, grid, kind, ground.name)
+
+
+def _painted_case(rng: np.random.Generator, sources: Sources, spacing_mm: float) -> SyntheticCase:
+    """A simulated lesion in a real brain, away from or instead of the brain's own tumour."""
+    source = _pick(rng, sources.real)
+    ground = background(source, spacing_mm, keep_tumour=bool(rng.random() < 0.15))
+    plan = draw_plan(rng)
+    centre = choose_centre(rng, ground.anatomy, plan, ground.labels > 0)
+    ground = _bent(rng, ground, plan, centre)
+    tones = palette(ground.volumes, ground.anatomy, ground.medians)
+    layout = lay_out(rng, ground.anatomy, plan, centre)
+    labels = np.where(layout.labels > 0, layout.labels, ground.labels)
+    volumes = _painted(rng, ground, tones, layout, labels)
+    return _finish(rng, ground, volumes, labels, "painted")
+
+
+def _painted(
+    rng: np.random.Generator, ground: Background, tones: Palette, layout: Layout, labels: np.ndarray
+) -> dict[str, FloatArray]:
+    """Distractors first, then the lesion over the brain."""
+    volumes = {role: volume.copy() for role, volume in ground.volumes.items()}
+    add_distractors(rng, volumes, ground.anatomy, tones, labels > 0)
+    return paint(rng, volumes, ground.anatomy, tones, layout)
+
+
+def _bent(rng: np.random.Generator, ground: Background, plan: LesionPlan, centre: np.ndarray) -> Background:
+    """The background warped at random and pushed (or pulled) by the lesion to come."""
+    spacing = ground.anatomy.spacing_mm
+    radius = radius_mm(max(plan.cavity_ml, plan.et_ml + plan.netc_ml, 0.1))
+    push = Push(centre, 0.8 * radius, plan.mass_effect * radius) if abs(plan.mass_effect) > 0.05 else None
+    points = sampling_points(rng, ground.anatomy.brain.shape, spacing, float(rng.uniform(0.5, 2.5)), push)
+    return bend(ground, points)
+
+
+def _operated_case(rng: np.random.Generator, sources: Sources, spacing_mm: float) -> SyntheticCase:
+    """A real tumour with part of its core turned into a cavity."""
+    source = _pick(rng, sources.with_tumour)
+    ground = background(source, spacing_mm, keep_tumour=True)
+    points = sampling_points(rng, ground.anatomy.brain.shape, spacing_mm, float(rng.uniform(0.5, 2.5)), None)
+    ground = bend(ground, points)
+    tones = palette(ground.volumes, ground.anatomy, ground.medians)
+    layout = operate(rng, ground)
+    volumes = {role: volume.copy() for role, volume in ground.volumes.items()}
+    add_distractors(rng, volumes, ground.anatomy, tones, ground.labels > 0)
+    volumes = paint(rng, volumes, ground.anatomy, tones, layout)
+    labels = np.where(layout.labels > 0, layout.labels, ground.labels)
+    return _finish(rng, ground, volumes, labels, "operated")

@@ -1,0 +1,98 @@
+"""How bright simulated structures are, as ratios to the brain's own white matter.
+
+Ranges are the 10th to 90th percentiles measured on the real scans of the data folder that may be looked at
+(BraTS2021 01476, 01477, 01479, 01484, 01485 and TCGA-DU-7294, each over its own white-matter median at 2 mm),
+widened by about a fifth, because seven scans are few:
+
+=========================  ==========  ===========  ==========  ===========
+measured, ratio to WM      T1          T1c          T2          FLAIR
+=========================  ==========  ===========  ==========  ===========
+necrosis, solid core       0.28-1.05   0.28-1.06    1.02-3.34   0.94-1.93
+cyst (01484, lower half)   0.53-0.71   0.44-0.63    1.93-2.93   0.44-1.13
+hyperintensity             0.46-1.12   0.45-1.19    1.13-2.55   1.18-2.01
+enhancing (01479, 01485)   0.80-1.31   1.07-1.50    1.10-2.19   0.94-1.76
+brain fluid (whole class)  0.37-0.70   0.40-0.84    1.60-2.12   0.44-0.80
+=========================  ==========  ===========  ==========  ===========
+
+There is no real cavity among them. Its fluid starts from the brain's own fluid; protein shortens T1 and lifts
+FLAIR, blood lifts T1 and darkens or brightens T2 with its age (Bradley 1993).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...intake.volume import ROLES
+
+
+@dataclass(frozen=True)
+class Material:
+    """Mean ratio to white matter by role, and the relative strength of its own ``texture``."""
+
+    ratio: dict[str, float]
+    texture: float
+
+
+Ranges = dict[str, tuple[float, float]]
+
+
+def _draw(rng: np.random.Generator, ranges: Ranges, texture: tuple[float, float]) -> Material:
+    return Material({role: float(rng.uniform(*ranges[role])) for role in ROLES}, float(rng.uniform(*texture)))
+
+
+def _follow(rng: np.random.Generator, material: Material, low: float, high: float) -> Material:
+    """The material with T1c equal to its T1 plus a uptake between ``low`` and ``high``."""
+    ratio = dict(material.ratio)
+    ratio["t1c"] = ratio["t1"] + float(rng.uniform(low, high))
+    return Material(ratio, material.texture)
+
+
+def cavity_fluid(rng: np.random.Generator, brain_fluid: dict[str, float]) -> Material:
+    """Cavity fluid: like the brain's own ``brain_fluid`` (ratios by role), with protein, or bloody."""
+    kind = rng.choice(["clear", "protein", "bloody"], p=[0.62, 0.24, 0.14])
+    if kind == "clear":
+        if rng.random() < 0.7:
+            ratio = {role: brain_fluid[role] * float(rng.uniform(0.85, 1.15)) for role in ROLES}
+            return Material(ratio, float(rng.uniform(0.0, 0.05)))
+        clear = {"t1": (0.25, 0.6), "t1c": (0.3, 0.6), "t2": (2.0, 4.2), "flair": (0.08, 0.55)}
+        return _follow(rng, _draw(rng, clear, (0.0, 0.05)), -0.05, 0.1)
+    if kind == "protein":
+        protein = {"t1": (0.45, 0.9), "t1c": (0.5, 0.9), "t2": (1.8, 3.6), "flair": (0.4, 1.5)}
+        return _follow(rng, _draw(rng, protein, (0.02, 0.1)), -0.05, 0.12)
+    bloody = {"t1": (0.7, 1.5), "t1c": (0.7, 1.5), "t2": (0.6, 2.8), "flair": (0.4, 1.7)}
+    return _follow(rng, _draw(rng, bloody, (0.05, 0.2)), -0.08, 0.08)
+
+
+def solid_core(rng: np.random.Generator) -> Material:
+    """Necrosis or non-enhancing tumour."""
+    core = {"t1": (0.38, 0.95), "t1c": (0.4, 1.0), "t2": (1.15, 3.3), "flair": (0.95, 1.95)}
+    return _follow(rng, _draw(rng, core, (0.05, 0.22)), -0.12, 0.12)
+
+
+def cyst_fluid(rng: np.random.Generator) -> Material:
+    """Fluid of an untreated cystic tumour: bright on T2, partly suppressed on FLAIR."""
+    cyst = {"t1": (0.38, 0.75), "t1c": (0.38, 0.75), "t2": (1.9, 3.8), "flair": (0.35, 1.5)}
+    return _follow(rng, _draw(rng, cyst, (0.03, 0.15)), -0.12, 0.1)
+
+
+def hyperintensity(rng: np.random.Generator) -> Material:
+    """Oedema, infiltration or treatment change."""
+    bright = {"t1": (0.68, 1.0), "t1c": (0.68, 1.0), "t2": (1.2, 2.3), "flair": (1.2, 1.95)}
+    return _follow(rng, _draw(rng, bright, (0.06, 0.2)), -0.06, 0.06)
+
+
+def enhancing(rng: np.random.Generator) -> Material:
+    """Enhancing tissue: at least a seventh of white matter brighter after contrast than before."""
+    bright = {"t1": (0.75, 1.1), "t1c": (1.1, 2.1), "t2": (1.1, 2.2), "flair": (1.0, 1.75)}
+    material = _draw(rng, bright, (0.08, 0.25))
+    ratio = dict(material.ratio)
+    ratio["t1c"] = max(ratio["t1c"], ratio["t1"] + float(rng.uniform(0.15, 0.4)))
+    return Material(ratio, material.texture)
+
+
+def scar(rng: np.random.Generator) -> Material:
+    """The thin, faintly enhancing rim that surgery leaves: not tumour."""
+    rim = {"t1": (0.75, 1.15), "t1c": (1.05, 1.45), "t2": (0.8, 1.6), "flair": (0.9, 1.6)}
+    return _draw(rng, rim, (0.05, 0.15))

@@ -1,0 +1,244 @@
+"""Painting a layout into the volumes of a real brain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from . import materials
+from .anatomy import FLUID, GREY, WHITE, Anatomy
+from .fields import BoolArray, FloatArray, bounding_box, distance_mm, ellipsoid, rough_field
+from .layout import ET, NETC, RC, SNFH, Layout
+from .materials import Material
+
+Volumes = dict[str, FloatArray]
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The brain's own brightness by role: ``white`` and ``fluid`` medians, and ``noise`` (standard deviation
+    of what is left after a light blur)."""
+
+    white: dict[str, float]
+    fluid: dict[str, float]
+    noise: dict[str, float]
+
+
+def palette(volumes: Volumes, anatomy: Anatomy, medians: dict[str, dict[int, float]]) -> Palette:
+    """The `Palette` of a brain; fluid is taken deep inside, where no other tissue shares the voxel."""
+    deep = ndimage.binary_erosion(anatomy.tissue == FLUID) & (anatomy.depth_mm > 10)
+    pure = deep if deep.sum() >= 30 else anatomy.tissue == FLUID
+    far = {"t1": 25, "t1c": 25, "t2": 75, "flair": 25}
+    white_voxels = ndimage.binary_erosion(anatomy.tissue == WHITE)
+    noise = {}
+    for role, volume in volumes.items():
+        rest = volume - ndimage.uniform_filter(volume, 3)
+        noise[role] = 1.2 * 1.4826 * float(np.median(np.abs(rest[white_voxels])))
+    return Palette(
+        {role: medians[role][WHITE] for role in volumes},
+        {role: float(np.percentile(volume[pure], far[role])) for role, volume in volumes.items()},
+        noise,
+    )
+
+
+class Painter:
+    """Paints one layout, layer over layer, into copies of ``volumes`` (changed in place)."""
+
+    def __init__(
+        self, rng: np.random.Generator, volumes: Volumes, anatomy: Anatomy, tones: Palette, layout: Layout
+    ) -> None:
+        self.rng, self.volumes, self.anatomy, self.tones = rng, volumes, anatomy, tones
+        self.spacing = anatomy.spacing_mm
+        reach = int(np.ceil(14.0 / self.spacing))
+        self.box = bounding_box(layout.labels > 0, reach)
+        self.labels = layout.labels[self.box]
+        self.arrival = layout.arrival[self.box]
+        self.brain = anatomy.brain[self.box]
+        self.cystic = layout.cystic
+        self.edge_mm = float(rng.uniform(0.4, 1.1))
+
+    def paint(self) -> None:
+        """All layers, from the outermost in."""
+        if (self.labels == SNFH).any():
+            self._hyperintensity()
+        cavity = self.labels == RC
+        if cavity.any() and self.rng.random() < 0.6:
+            self._scar(cavity)
+        if (self.labels == NETC).any():
+            core = materials.cyst_fluid(self.rng) if self.cystic else materials.solid_core(self.rng)
+            self._fill(self.labels == NETC, core)
+        if (self.labels == ET).any():
+            self._fill(self.labels == ET, materials.enhancing(self.rng))
+        if cavity.any():
+            self._cavity(cavity)
+            if self.rng.random() < 0.2:
+                self._dura(cavity)
+
+    def _soft(self, mask: BoolArray, edge_mm: float) -> FloatArray:
+        """Share of each voxel that the mask covers, with an edge of ``edge_mm``; 0 outside the brain.
+
+        The grid itself blurs too (0.4 voxels, as in `sources.resampled`)."""
+        sigma = float(np.hypot(edge_mm / self.spacing, 0.4))
+        soft = ndimage.gaussian_filter(mask.astype(np.float32), sigma)
+        return np.asarray(soft * self.brain, dtype=np.float32)
+
+    def _target(self, material: Material, role: str, grain: FloatArray) -> FloatArray:
+        """Intensities of a material: its ratio to white matter, its texture and the scan's own noise."""
+        mean = material.ratio[role] * self.tones.white[role]
+        noise = self.rng.standard_normal(grain.shape, dtype=np.float32) * np.float32(self.tones.noise[role])
+        sign = -1.0 if role in ("t1", "t1c") else 1.0
+        return np.asarray(mean * (1 + sign * material.texture * grain) + noise, dtype=np.float32)
+
+    def _blend(self, role: str, share: FloatArray, target: FloatArray) -> None:
+        view = self.volumes[role][self.box]
+        view[...] = np.maximum(view + share * (target - view), 0)
+
+    def _fill(self, mask: BoolArray, material: Material) -> None:
+        """One material over one mask, its texture partly shared by the sequences."""
+        share = self._soft(mask, self.edge_mm)
+        scale = float(self.rng.uniform(5.0, 16.0))
+        common = rough_field(self.rng, mask.shape, scale, self.spacing)
+        for role in self.volumes:
+            own = rough_field(self.rng, mask.shape, scale, self.spacing)
+            self._blend(role, share, self._target(material, role, 0.75 * common + 0.65 * own))
+
+    def _hyperintensity(self) -> None:
+        """Hyperintensity that keeps some of the brain's own structure and fades outwards."""
+        rng = self.rng
+        material = materials.hyperintensity(rng)
+        mask = self.labels > 0
+        share = self._soft(mask, float(rng.uniform(0.6, 2.2)))
+        share = share * (1 - 0.9 * (self.anatomy.tissue[self.box] == FLUID) * (self.labels == 0))
+        edge = np.percentile(self.arrival[self.labels == SNFH], 95)
+        fade = 1 - rng.uniform(0, 0.45) * np.clip(self.arrival / max(float(edge), 1.0), 0, 1)
+        share *= fade * np.clip(1 + 0.18 * rough_field(rng, mask.shape, 15.0, self.spacing), 0.4, 1.15)
+        kept = float(rng.uniform(0.1, 0.5))
+        grain = rough_field(rng, mask.shape, float(rng.uniform(6.0, 20.0)), self.spacing)
+        for role in self.volumes:
+            view = self.volumes[role][self.box]
+            own = kept * (view - self.tones.white[role])
+            self._blend(role, np.clip(share, 0, 1), self._target(material, role, grain) + own)
+
+    def _scar(self, cavity: BoolArray) -> None:
+        """A thin rim around the cavity, patchy; unlabelled, it belongs to what lies beneath."""
+        rng = self.rng
+        gap = distance_mm(cavity, self.spacing)
+        width = float(rng.uniform(0.8, 1.8))
+        patchy = np.clip(0.8 + 0.5 * rough_field(rng, cavity.shape, 15.0, self.spacing), 0, 1)
+        share = np.exp(-((np.maximum(gap - 0.5 * self.spacing, 0) / width) ** 2)) * (gap > 0)
+        share = share * patchy * float(rng.uniform(0.35, 0.9)) * self.brain
+        material = materials.scar(rng)
+        for role in self.volumes:
+            self._blend(role, share.astype(np.float32), self._target(material, role, patchy * 0))
+
+    def _cavity(self, cavity: BoolArray) -> None:
+        """The cavity's fluid: sharp, nearly even; now and then layered (blood sinks) or with air above."""
+        rng = self.rng
+        ratio = {role: self.tones.fluid[role] / self.tones.white[role] for role in self.volumes}
+        fluid = materials.cavity_fluid(rng, ratio)
+        share = self._soft(cavity, float(rng.uniform(0.3, 0.8)))
+        grain = rough_field(rng, cavity.shape, float(rng.uniform(8.0, 25.0)), self.spacing)
+        rows = np.flatnonzero(cavity.any(axis=(0, 2)))
+        height = (np.arange(cavity.shape[1]) - rows[0]) / max(len(rows) - 1, 1)
+        height = height[None, :, None] + np.zeros(cavity.shape)
+        layered = materials.cavity_fluid(rng, ratio) if rng.random() < 0.1 else None
+        level = float(rng.uniform(0.45, 0.8))
+        air = float(rng.uniform(0.1, 0.35)) if rng.random() < 0.07 else None
+        for role in self.volumes:
+            target = self._target(fluid, role, grain)
+            if layered is not None:
+                target = np.where(height > level, self._target(layered, role, grain), target)
+            if air is not None:
+                target = np.where(height < air, 0.08 * target, target)
+            self._blend(role, share, target)
+
+    def _dura(self, cavity: BoolArray) -> None:
+        """Thickened, enhancing dura over a cavity that reaches the surface: unlabelled."""
+        depth = self.anatomy.depth_mm[self.box]
+        near = distance_mm(cavity, self.spacing) < self.rng.uniform(4.0, 14.0)
+        shell = self.brain & (depth <= self.rng.uniform(1.2, 2.6)) & near
+        share = self._soft(shell, 0.5) * float(self.rng.uniform(0.5, 1.0))
+        ratio = float(self.rng.uniform(1.2, 2.0))
+        self._blend("t1c", share, np.full(shell.shape, ratio * self.tones.white["t1c"], dtype=np.float32))
+
+
+def paint(
+    rng: np.random.Generator, volumes: Volumes, anatomy: Anatomy, tones: Palette, layout: Layout
+) -> Volumes:
+    """The volumes with the layout painted in (copies; the arguments stay as they are)."""
+    painted = {role: volume.copy() for role, volume in volumes.items()}
+    if layout.labels.any():
+        Painter(rng, painted, anatomy, tones, layout).paint()
+    return painted
+
+
+def add_distractors(
+    rng: np.random.Generator, volumes: Volumes, anatomy: Anatomy, tones: Palette, away_from: BoolArray
+) -> None:
+    """Unlabelled look-alikes, in place: white-matter spots and caps (bright on FLAIR and T2), vessels and
+    choroid plexus (bright on T1c). Kept at least 6 mm from the lesion."""
+    spacing = anatomy.spacing_mm
+    free = anatomy.brain & (distance_mm(away_from, spacing, 8.0) > 6.0)
+    if rng.random() < 0.4:
+        _spots(rng, volumes, free & (anatomy.tissue == WHITE), tones, spacing)
+    if rng.random() < 0.3:
+        _caps(rng, volumes, anatomy, free, tones)
+    if rng.random() < 0.35:
+        _vessels(rng, volumes, anatomy, free, tones)
+
+
+def _brighten(volume: FloatArray, box: tuple[slice, ...], share: FloatArray, target: float) -> None:
+    view = volume[box]
+    view[...] = np.maximum(view, view + share * (target - view))
+
+
+def _spots(
+    rng: np.random.Generator, volumes: Volumes, room: BoolArray, tones: Palette, spacing: float
+) -> None:
+    """One to ten bright spots of 1.5 to 4 mm radius in white matter."""
+    places = np.flatnonzero(room)
+    if places.size == 0:
+        return
+    for start in rng.choice(places, int(rng.integers(1, 11))):
+        centre = np.array(np.unravel_index(start, room.shape))
+        box = tuple(slice(max(0, c - 5), c + 6) for c in centre)
+        shape = room[box].shape
+        local = centre - [s.start for s in box]
+        radius = rng.uniform(1.5, 4.0)
+        share = (
+            np.exp(-((ellipsoid(rng, shape, local.astype(float), spacing, 0.3) / radius) ** 2)) * room[box]
+        )
+        _brighten(volumes["flair"], box, share, float(rng.uniform(1.2, 1.6)) * tones.white["flair"])
+        _brighten(volumes["t2"], box, share, float(rng.uniform(1.2, 1.8)) * tones.white["t2"])
+
+
+def _caps(
+    rng: np.random.Generator, volumes: Volumes, anatomy: Anatomy, free: BoolArray, tones: Palette
+) -> None:
+    """Thin bright caps around the ventricles on both sides, as age and radiation leave them."""
+    ventricle = ndimage.binary_opening((anatomy.tissue == FLUID) & (anatomy.depth_mm > 16))
+    if not ventricle.any():
+        return
+    gap = distance_mm(ventricle, anatomy.spacing_mm, 14.0)
+    share = np.exp(-gap / rng.uniform(1.5, 3.5)) * (free & (anatomy.tissue >= GREY))
+    share = (share * rng.uniform(0.3, 0.9)).astype(np.float32)
+    whole = tuple(slice(None) for _ in range(3))
+    _brighten(volumes["flair"], whole, share, float(rng.uniform(1.2, 1.55)) * tones.white["flair"])
+    _brighten(volumes["t2"], whole, share, float(rng.uniform(1.15, 1.7)) * tones.white["t2"])
+
+
+def _vessels(
+    rng: np.random.Generator, volumes: Volumes, anatomy: Anatomy, free: BoolArray, tones: Palette
+) -> None:
+    """Vessels in the sulci and choroid plexus in the ventricles: thin, bright on T1c alone."""
+    if "t1c" not in volumes:
+        return
+    sheet = np.abs(rough_field(rng, free.shape, 14.0, anatomy.spacing_mm))
+    other = np.abs(rough_field(rng, free.shape, 14.0, anatomy.spacing_mm))
+    line = np.exp(-((sheet / 0.12) ** 2) - (other / 0.12) ** 2) * (free & (anatomy.tissue == FLUID))
+    whole = tuple(slice(None) for _ in range(3))
+    _brighten(
+        volumes["t1c"], whole, line.astype(np.float32), float(rng.uniform(1.2, 2.2)) * tones.white["t1c"]
+    )
