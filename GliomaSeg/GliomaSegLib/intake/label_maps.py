@@ -1,0 +1,38 @@
+"""Reading label maps: whole numbers on a grid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from GliomaSegLib.errors import InputRefused
+from GliomaSegLib.intake.volume import Grid
+
+
+def read_label_map(path: Path) -> tuple[npt.NDArray[np.uint8], Grid]:
+    """The labels (z, y, x) of one NIfTI, NRRD or MHA file as uint8, and their grid.
+
+    Raises ``InputRefused`` for what can't be read, is not 3D, or holds anything but whole numbers 0 to 255.
+    """
+    import SimpleITK as sitk
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputRefused(f"The label map {path.name} does not exist: check its path.")
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        raise InputRefused(f"The label map {path.name} can't be read: export it again.") from error
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise InputRefused(
+            f"The label map {path.name} is not one 3D volume of numbers: export a single label map."
+        )
+    stored = sitk.GetArrayFromImage(image)
+    labels = stored.astype(np.uint8)
+    if not np.array_equal(labels, stored):
+        raise InputRefused(
+            f"The label map {path.name} holds more than the whole numbers 0 to 255: it is no label map."
+        )
+    return labels, Grid.of_image(image)

@@ -1,0 +1,1 @@
+"""Model: from a normalised array to probabilities."""

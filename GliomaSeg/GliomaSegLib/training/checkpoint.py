@@ -1,0 +1,50 @@
+"""Checkpoints: everything that a run needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from GliomaSegLib.errors import InputRefused
+
+CHECKPOINT = "checkpoint.pt"
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Write beside, then replace: a kill leaves the earlier checkpoint whole."""
+    beside = folder / f"{CHECKPOINT}.part"
+    torch.save(state, beside)
+    beside.replace(folder / CHECKPOINT)
+
+
+def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """The folder's checkpoint, or None. Only tensors and plain data are unpickled (``weights_only``)."""
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise InputRefused(
+            f"The checkpoint in {folder.name} is damaged: delete it to start again."
+        ) from error
+    if not isinstance(state, dict):
+        raise InputRefused(f"The checkpoint in {folder.name} is not one of ours: choose another folder.")
+    return state
+
+
+def append_history(folder: Path, row: dict[str, Any]) -> None:
+    """Add one validation's numbers to ``history.jsonl``."""
+    with (folder / "history.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """All rows of ``history.jsonl``, the oldest first."""
+    path = folder / "history.jsonl"
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

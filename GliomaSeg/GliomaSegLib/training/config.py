@@ -1,0 +1,161 @@
+"""A training recipe: every number that shapes a run, read from one YAML file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from GliomaSegLib.errors import UsageError, missing_extra
+from GliomaSegLib.intake.preparation import InputSpec
+from GliomaSegLib.model.network import NetworkSpec
+
+
+@dataclass(frozen=True)
+class OptimiserSpec:
+    """``name`` adam or adamw; ``learning_rate`` at its peak; ``clip`` largest gradient norm (0: none)."""
+
+    name: str = "adamw"
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 1e-4
+    clip: float = 1.0
+
+
+@dataclass(frozen=True)
+class ScheduleSpec:
+    """``name`` cosine (with ``warm_up`` steps) or plateau (``factor`` after ``patience`` validations)."""
+
+    name: str = "cosine"
+    warm_up: int = 50
+    factor: float = 0.5
+    patience: int = 3
+
+
+@dataclass(frozen=True)
+class LossSpec:
+    """Weights of the terms; with cross_entropy ``1 - lambda`` and focal ``lambda`` it is the dissertation's loss.
+
+    ``class_weights`` (one per class) weigh cross-entropy and are focal's alpha; empty means all 1.
+    """
+
+    cross_entropy: float = 1.0
+    focal: float = 0.0
+    dice: float = 1.0
+    tversky: float = 0.0
+    focal_gamma: float = 2.0
+    tversky_alpha: float = 0.3
+    class_weights: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class AugmentationSpec:
+    """Probabilities (0..1) and ranges of the random changes; 0 turns one off."""
+
+    flip: float = 0.5
+    affine: float = 0.5
+    rotate_degrees: float = 15.0
+    scale: float = 0.15
+    intensity: float = 0.5
+    bias_field: float = 0.2
+    noise: float = 0.3
+    blur: float = 0.15
+    low_resolution: float = 0.15
+    missing_sequence: float = 0.15
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run.
+
+    ``patch``: voxels (z, y, x), empty for whole brains. ``mix``: weight of each kind of case (``real`` and the
+    kinds that synthesis makes); kinds without cases are left out. ``validate_every``: steps between validations;
+    ``early_stopping``: validations without improvement before stopping (0: never). ``ema``: decay of the
+    averaged weights (0: none). ``freeze_norm_from``: share of the steps after which batch norm uses fixed
+    statistics (1: never), so that training sees what inference will see.
+    """
+
+    name: str = "unnamed"
+    seed: int = 1
+    steps: int = 1000
+    batch_size: int = 1
+    patch: tuple[int, ...] = ()
+    validate_every: int = 100
+    early_stopping: int = 0
+    ema: float = 0.99
+    freeze_norm_from: float = 0.6
+    norm_cases: int = 20
+    validation: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    mix: Mapping[str, float] = field(default_factory=lambda: {"real": 1.0})
+    synthetic_cases: int = 0
+    network: NetworkSpec = field(default_factory=NetworkSpec)
+    input: InputSpec = field(default_factory=InputSpec)
+    optimiser: OptimiserSpec = field(default_factory=OptimiserSpec)
+    schedule: ScheduleSpec = field(default_factory=ScheduleSpec)
+    loss: LossSpec = field(default_factory=LossSpec)
+    augmentation: AugmentationSpec = field(default_factory=AugmentationSpec)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, kept beside the checkpoints."""
+        return {**asdict(self), "network": self.network.to_dict(), "input": self.input.to_dict()}
+
+
+_SECTIONS = {
+    "optimiser": OptimiserSpec,
+    "schedule": ScheduleSpec,
+    "loss": LossSpec,
+    "augmentation": AugmentationSpec,
+}
+
+
+def _flat(kind: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    known = {f.name for f in fields(kind)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise UsageError(
+            f"Training recipe {where}: unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}."
+        )
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+
+
+def recipe_from_dict(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
+    """Build a recipe from plain data. Raises ``UsageError`` for an unknown setting or a wrong value."""
+    data = _flat(Recipe, values, where)
+    try:
+        for section, kind in _SECTIONS.items():
+            if section in data:
+                data[section] = kind(**_flat(kind, data[section], f"{where}, {section}"))
+        if "network" in data:
+            data["network"] = NetworkSpec.from_dict(dict(data["network"]))
+        if "input" in data:
+            data["input"] = InputSpec.from_dict({**InputSpec().to_dict(), **data["input"]})
+        return Recipe(**data)
+    except (TypeError, ValueError, KeyError) as error:
+        raise UsageError(f"Training recipe {where}: {error}.") from error
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """Read a recipe from a YAML file, or one of those that are shipped (``ship``, ``thesis``)."""
+    try:
+        import yaml
+    except ImportError as error:
+        raise missing_extra("pyyaml", "train", "Training") from error
+    path = Path(name_or_path)
+    if path.suffix in {".yaml", ".yml"}:
+        if not path.is_file():
+            raise UsageError(f"There is no training recipe {path.name}: check the path.")
+        text = path.read_text(encoding="utf-8")
+    else:
+        shipped = resources.files("GliomaSegLib.training") / "configs" / f"{name_or_path}.yaml"
+        if not shipped.is_file():
+            raise UsageError(f"There is no shipped training recipe {name_or_path}: give a .yaml file.")
+        text = shipped.read_text(encoding="utf-8")
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path.name} is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"{path.name} does not hold settings (name: value).")
+    return recipe_from_dict(values, path.name)

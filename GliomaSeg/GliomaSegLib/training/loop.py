@@ -1,0 +1,218 @@
+"""The training loop. Every random choice is a function of (seed, step), so a resumed run is the run."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from GliomaSegLib.errors import InputRefused
+from GliomaSegLib.model.network import GliomaNetwork, build_network
+from GliomaSegLib.training.augmentation import build_augmentation
+from GliomaSegLib.training.averaging import AveragedNetwork, batch_norms, recompute_norm
+from GliomaSegLib.training.cases import TrainingCase
+from GliomaSegLib.training.checkpoint import append_history, load_checkpoint, save_checkpoint
+from GliomaSegLib.training.config import Recipe
+from GliomaSegLib.training.losses import SummedLoss
+from GliomaSegLib.training.pool import Pool
+from GliomaSegLib.training.validation import validate
+
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass
+class Trainer:
+    """One run of a recipe over a pool of cases; ``folder`` takes checkpoints and ``history.jsonl``."""
+
+    recipe: Recipe
+    pool: Pool
+    validation: Sequence[TrainingCase]
+    folder: Path
+    device: str = "cpu"
+    report: Report = lambda row: None
+    step: int = 0
+    best: float = -math.inf
+    without_gain: int = 0
+    network: GliomaNetwork = field(init=False)
+
+    def __post_init__(self) -> None:
+        spec = self.recipe.network
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.network = build_network(spec, self.recipe.seed).to(self.device)
+        if self.device == "cpu":
+            # About a third faster on CPUs with AVX-512, measured on whole brains at 2 mm.
+            self.network = self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.averaged = AveragedNetwork(self.network, self.recipe.ema) if self.recipe.ema else None
+        self.loss = SummedLoss(self.recipe.loss, spec.classes).to(self.device)
+        self.augment = build_augmentation(self.recipe.augmentation, self.recipe.patch, spec.classes)
+        self.optimiser = _optimiser(self.recipe, self.network)
+        self.schedule = _schedule(self.recipe, self.optimiser)
+        self.scaler = torch.amp.GradScaler("cuda", enabled=self.device.startswith("cuda"))
+
+    def run(self, stop_after: int | None = None) -> None:
+        """Train to the recipe's last step, or ``stop_after`` further steps; validate and checkpoint on the way."""
+        self._resume()
+        last = self.recipe.steps if stop_after is None else min(self.recipe.steps, self.step + stop_after)
+        started, running = time.monotonic(), []
+        while self.step < last and not self._tired():
+            if self._freezes_now():
+                recompute_norm(self.network, self._norm_images())
+            running.append(self._train_step())
+            self.step += 1
+            if self.step % self.recipe.validate_every == 0 or self.step == self.recipe.steps:
+                row = {"step": self.step, "training_loss": sum(running) / len(running)}
+                seconds = (time.monotonic() - started) / len(running)
+                self._validate({**row, "seconds_per_step": round(seconds, 3)})
+                started, running = time.monotonic(), []
+            elif self.step == last:
+                self._save()
+
+    def _tired(self) -> bool:
+        return bool(self.recipe.early_stopping) and self.without_gain >= self.recipe.early_stopping
+
+    def _freeze_step(self) -> int:
+        return int(self.recipe.freeze_norm_from * self.recipe.steps)
+
+    def _freezes_now(self) -> bool:
+        return self.step == self._freeze_step() and bool(batch_norms(self.network))
+
+    def _norm_images(self) -> Sequence[torch.Tensor]:
+        """Augmented training images, the same at every call of one step."""
+        images = []
+        for slot in range(self.recipe.norm_cases):
+            case = self.pool.draw(self.recipe.seed + 1, self.step, slot)
+            images.append(
+                self.augment(case, _draw_seed(self.recipe.seed + 1, self.step, slot))[0][None].to(self.device)
+            )
+        return images
+
+    def _batch(self) -> tuple[torch.Tensor, torch.Tensor]:
+        made = []
+        for slot in range(self.recipe.batch_size):
+            case = self.pool.draw(self.recipe.seed, self.step, slot)
+            made.append(self.augment(case, _draw_seed(self.recipe.seed, self.step, slot)))
+        size = [max(image.shape[axis] for image, _ in made) for axis in (1, 2, 3)]
+        images = torch.stack([_padded(image, size) for image, _ in made])
+        targets = torch.stack([_padded(target, size) for _, target in made])
+        return images.to(self.device), targets.to(self.device)
+
+    def _train_step(self) -> float:
+        torch.manual_seed(_draw_seed(self.recipe.seed, self.step, -1) % 2**63)
+        self.network.train()
+        if self.step >= self._freeze_step():
+            for norm in batch_norms(self.network):
+                norm.eval()
+        images, targets = self._batch()
+        if self.device == "cpu":
+            images = images.to(memory_format=torch.channels_last_3d)
+        with torch.autocast("cuda", torch.float16, enabled=self.device.startswith("cuda")):
+            loss = self.loss(self.network(images), targets)
+        self.optimiser.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimiser)
+        if self.recipe.optimiser.clip:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.optimiser.clip)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        if isinstance(self.schedule, torch.optim.lr_scheduler.LambdaLR):
+            self.schedule.step()
+        if self.averaged is not None:
+            self.averaged.update(self.network)
+        return float(loss.detach())
+
+    def evaluated(self) -> GliomaNetwork:
+        """The network as it would be shipped now: averaged weights with statistics that fit them."""
+        network = self.network if self.averaged is None else self.averaged.network
+        if self.averaged is not None and self.step < self._freeze_step() and batch_norms(network):
+            recompute_norm(network, self._norm_images())
+        return network.eval()
+
+    def _validate(self, row: dict[str, Any]) -> None:
+        if self.validation:
+            row.update(
+                {k: round(v, 4) for k, v in validate(self.evaluated(), self.validation, self.loss).items()}
+            )
+            if isinstance(self.schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
+                self.schedule.step(row["loss"])
+        row["learning_rate"] = self.optimiser.param_groups[0]["lr"]
+        score = row.get("score", -row["training_loss"])
+        self.without_gain = 0 if score > self.best else self.without_gain + 1
+        improved = score > self.best
+        self.best = max(self.best, score)
+        append_history(self.folder, row)
+        self._save()
+        if improved:
+            torch.save(self.evaluated().state_dict(), self.folder / "best.pt")
+        self.report(row)
+
+    def _save(self) -> None:
+        state = {
+            "recipe": json.dumps(self.recipe.to_dict(), sort_keys=True),
+            "step": self.step,
+            "best": self.best,
+            "without_gain": self.without_gain,
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+        if self.averaged is not None:
+            state["averaged"] = self.averaged.network.state_dict()
+            state["updates"] = self.averaged.updates
+        save_checkpoint(self.folder, state)
+
+    def _resume(self) -> None:
+        state = load_checkpoint(self.folder)
+        if state is None:
+            return
+        if state["recipe"] != json.dumps(self.recipe.to_dict(), sort_keys=True):
+            raise InputRefused(
+                f"The folder {self.folder.name} holds a run of another recipe: choose another --output."
+            )
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.step, self.best, self.without_gain = state["step"], state["best"], state["without_gain"]
+        if self.averaged is not None:
+            self.averaged.network.load_state_dict(state["averaged"])
+            self.averaged.updates = state["updates"]
+
+
+def _draw_seed(seed: int, step: int, slot: int) -> int:
+    return (seed * 1_000_003 + step) * 64 + slot + 1
+
+
+def _padded(tensor: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    missing = [s - t for s, t in zip(size, tensor.shape[-3:], strict=True)]
+    return torch.nn.functional.pad(tensor, [0, missing[2], 0, missing[1], 0, missing[0]])
+
+
+def _optimiser(recipe: Recipe, network: GliomaNetwork) -> torch.optim.Optimizer:
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    spec = recipe.optimiser
+    return kinds[spec.name](network.parameters(), lr=spec.learning_rate, weight_decay=spec.weight_decay)
+
+
+def _schedule(
+    recipe: Recipe, optimiser: torch.optim.Optimizer
+) -> torch.optim.lr_scheduler.LambdaLR | torch.optim.lr_scheduler.ReduceLROnPlateau:
+    spec = recipe.schedule
+    if spec.name == "plateau":
+        return torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimiser, factor=spec.factor, patience=spec.patience
+        )
+
+    def share(step: int) -> float:
+        if step < spec.warm_up:
+            return (step + 1) / spec.warm_up
+        done = (step - spec.warm_up) / max(recipe.steps - spec.warm_up, 1)
+        return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimiser, share)
