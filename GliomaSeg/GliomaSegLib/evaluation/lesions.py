@@ -13,9 +13,9 @@ Three things that the rule's short form hides, kept here because published numbe
 - A component that touches several lesions of the other structure follows only the first of them, in the order
   in which a scan along z, then y, then x meets their dilations. Joining is therefore not transitive.
 
-One thing is a choice. The official code drops small *reference* lesions after joining, but small *predicted*
-ones before, so that a perfect prediction can lose points. The rule as written, dropping after joining in both,
-is the default; ``drop_before_joining`` gives the official order.
+One thing is a choice. The official code drops small *reference* lesions after joining, small *predicted*
+ones before, so that a perfect prediction can lose points. The rule as written, dropping after joining in
+both, is the default; ``drop_before_joining`` gives the official order.
 """
 
 from __future__ import annotations

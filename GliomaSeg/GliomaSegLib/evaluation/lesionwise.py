@@ -98,7 +98,7 @@ def score_case(
     (0.5, 1, 0, 0)
 
     ``official_order`` drops small predicted lesions before joining, as the challenge's code does (see
-    ``lesions.py``); on 1 mm grids every number but HD95's penalty is then the official one.
+    ``lesions.py``): on the BraTS 2024 grid, the lesion-wise numbers are then the official ones.
 
     Raises ``InputRefused`` for shapes that differ, labels other than 0 to 4, or a spacing not positive.
     """
