@@ -1,0 +1,30 @@
+"""The panel's tests run on stand-ins for Slicer's screen, over slicer-core and an offscreen Qt."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core is not installed")
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+try:
+    from PySide6 import QtWidgets
+except ImportError as missing:
+    pytest.skip(f"Qt can't be loaded here: {missing}", allow_module_level=True)
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "Testing" / "Slicer"))
+
+from standins import install  # noqa: E402
+
+DESKTOP = install()
+assert QtWidgets.QApplication.instance() is not None
+
+
+@pytest.fixture
+def desktop():
+    """The stand-in desktop with an empty scene."""
+    DESKTOP.scene.Clear(0)
+    yield DESKTOP
+    DESKTOP.scene.Clear(0)

@@ -1,0 +1,74 @@
+"""Put the stand-ins into ``sys.modules``, around slicer-core."""
+
+from __future__ import annotations
+
+import os
+import sys
+import types
+from dataclasses import dataclass
+from typing import Any
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import slicer
+import slicer.util
+from PySide6 import QtWidgets
+
+
+@dataclass
+class Desktop:
+    """The running pretence: the scene, the application, the Qt application."""
+
+    scene: Any
+    app: Any
+    qt_application: Any
+
+
+_desktop: Desktop | None = None
+
+
+def _module(name: str, **content: Any) -> types.ModuleType:
+    made = types.ModuleType(name)
+    made.__dict__.update(content)
+    sys.modules[name] = made
+    return made
+
+
+def install() -> Desktop:
+    """Make ``import qt``, ``ctk`` and the Slicer modules work; a second call returns the same desktop."""
+    global _desktop
+    if _desktop is not None:
+        return _desktop
+    qt_application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
+    from . import application, loader, modules, parameter_node, scripted
+    from .api import data
+    from .proxy import proxy_class
+
+    assert loader.QUiLoader
+    sys.modules["qt"] = modules.qt_module()
+    sys.modules["ctk"] = modules.ctk_module()
+    scene = slicer.vtkMRMLScene()
+    slicer.mrmlScene = scene
+    application.observe_subject_hierarchy(scene)
+    slicer.app = application.Application(scene)
+    with application.quiet():
+        slicer.modules = application.Modules(scene)
+    for name in data()["slicer_widgets"]:
+        setattr(slicer, name, proxy_class(name))
+    i18n = _module(
+        "slicer.i18n",
+        tr=lambda text: text,
+        translate=lambda _context, text: text,
+        getContext=lambda source: source,
+    )
+    base = _module(
+        "slicer.ScriptedLoadableModule",
+        ScriptedLoadableModule=scripted.ScriptedLoadableModule,
+        ScriptedLoadableModuleWidget=scripted.ScriptedLoadableModuleWidget,
+        ScriptedLoadableModuleLogic=scripted.ScriptedLoadableModuleLogic,
+        ScriptedLoadableModuleTest=scripted.ScriptedLoadableModuleTest,
+    )
+    wrapper = _module("slicer.parameterNodeWrapper", parameterNodeWrapper=parameter_node.parameterNodeWrapper)
+    slicer.i18n, slicer.ScriptedLoadableModule, slicer.parameterNodeWrapper = i18n, base, wrapper
+    _desktop = Desktop(scene, slicer.app, qt_application)
+    return _desktop
