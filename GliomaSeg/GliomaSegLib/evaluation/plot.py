@@ -60,9 +60,7 @@ def _dots(axes: Axes, values: dict[str, list[float]]) -> None:
     for position, (region, column) in enumerate(values.items()):
         spread = np.linspace(-0.22, 0.22, len(column)) if len(column) > 1 else np.zeros(len(column))
         colour = _COLOURS.get(region, _REGION_COLOUR)
-        axes.scatter(
-            position + spread, column, s=28, color=[colour], edgecolors="0.25", linewidths=0.6, zorder=3
-        )
+        axes.scatter(position + spread, column, s=28, color=[colour], edgecolors="0.25", lw=0.6, zorder=3)
         if column:
             axes.hlines(float(np.median(column)), position - 0.32, position + 0.32, color="0.1", linewidth=2)
     axes.set_xticks(range(len(values)), [f"{region}\nn = {len(column)}" for region, column in values.items()])

@@ -110,9 +110,7 @@ def _refuse_unfit_output(output_csv: Path) -> None:
         raise OutputRefused(f"{output_csv.name} is a folder: give the name of the table in it.")
     existing = next(folder for folder in output_csv.absolute().parents if folder.exists())
     if not (existing.is_dir() and os.access(existing, os.W_OK)):
-        raise OutputRefused(
-            f"The table can't be written into {existing.name}: choose a folder you may write to."
-        )
+        raise OutputRefused(f"The table can't be written into {existing.name}: choose a folder of yours.")
 
 
 def _write_together(contents: dict[Path, bytes]) -> None:
