@@ -165,6 +165,11 @@ class Modules:
     """``slicer.modules``: the real logic classes; a module that Slicer does not ship is an AttributeError."""
 
     def __init__(self, scene: Any) -> None:
+        self._application_logic = slicer.vtkSlicerApplicationLogic()
+        colors = slicer.vtkSlicerColorLogic()
+        colors.SetMRMLScene(scene)
+        self._application_logic.SetModuleLogic("Colors", colors)
+        self.colors = _Module(colors)
         kinds = {
             "segmentations": slicer.vtkSlicerSegmentationsModuleLogic,
             "volumes": slicer.vtkSlicerVolumesLogic,
@@ -174,6 +179,7 @@ class Modules:
         }
         for name, kind in kinds.items():
             logic = kind()
+            logic.SetMRMLApplicationLogic(self._application_logic)
             logic.SetMRMLScene(scene)
             setattr(self, name, _Module(logic))
 

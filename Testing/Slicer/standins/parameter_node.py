@@ -1,8 +1,8 @@
 """``slicer.parameterNodeWrapper`` as far as the panel needs it, written from its documented behaviour.
 
 Typed fields live in a vtkMRMLScriptedModuleNode; node fields are node references; ``connectGui`` binds
-widgets that carry the dynamic property ``SlicerParameterName``. A field of another type, or a widget that the real
-connectors don't serve, is refused as the real one refuses it.
+widgets that carry the dynamic property ``SlicerParameterName``. A field of another type, or a widget that
+the real connectors don't serve, is refused as the real one refuses it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,201 @@
+"""A run ends well, badly or by cancelling, and never leaves a process or a file behind."""
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import slicer.util
+from fakes import launcher
+from standins.application import timer_wait
+
+from GliomaSegLib.desktop.process import PACKAGE_PARENT, QtProcessRunner, child_environment
+from GliomaSegLib.desktop.progress import parse
+from GliomaSegLib.desktop.run import Listener, Request, SegmentationRun
+from GliomaSegLib.errors import InputRefused
+
+
+@dataclass
+class Story:
+    """What a listener heard."""
+
+    progress: list = field(default_factory=list)
+    log: list = field(default_factory=list)
+    ends: list = field(default_factory=list)
+
+    def listener(self) -> Listener:
+        def done(_request, folder):
+            labels = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "segmentation.nii.gz")))
+            self.ends.append(("done", int((labels > 0).sum())))
+
+        return Listener(
+            self.progress.append,
+            self.log.append,
+            done,
+            lambda sentence: self.ends.append(("failed", sentence)),
+            lambda: self.ends.append(("cancelled",)),
+        )
+
+
+def _request() -> Request:
+    rng = np.random.default_rng(0)
+    volumes = {
+        role: slicer.util.addVolumeFromArray(rng.normal(100, 20, (8, 9, 10)).astype(np.float32), name=role)
+        for role in ("t1", "t1c", "t2", "flair")
+    }
+    return Request(volumes, "t1c")
+
+
+def _wait(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "nothing happened"
+        timer_wait(10)
+
+
+def _alive(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status")
+    if status.exists():
+        return "State:\tZ" not in status.read_text()
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.fixture
+def start(desktop, tmp_path):
+    """Start a run with a child that behaves in some way: gives the story, the run and the work folder."""
+
+    def begin(behaviour, folder="work", grace_ms=200):
+        story, work = Story(), tmp_path / folder
+        runner = QtProcessRunner(launcher(tmp_path / "bin", behaviour))
+        run = SegmentationRun(runner, story.listener(), grace_ms=grace_ms, parent_folder=str(work))
+        run.start(_request())
+        return story, run, work
+
+    return begin
+
+
+def test_a_good_run_tells_its_progress_and_leaves_nothing(start):
+    story, run, work = start("good")
+    assert run.running
+    _wait(lambda: story.ends)
+    assert story.ends == [("done", 48)]
+    assert [told.stage for told in story.progress] == ["start", "intake", "network", "done"]
+    assert story.log == ["a library talks"]
+    assert not run.running and list(work.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "folder", ["Пациент Ünïcode 脑", "/".join(["a" * 60] * 4)], ids=["non-ASCII", "long"]
+)
+def test_odd_paths_work(start, folder):
+    story, _run, work = start("good", folder)
+    _wait(lambda: story.ends)
+    assert story.ends == [("done", 48)]
+    assert list(work.iterdir()) == []
+
+
+def test_a_polite_child_stops_at_the_cancel_file(start):
+    story, run, work = start("polite", grace_ms=60_000)
+    _wait(lambda: any(told.stage == "network" for told in story.progress))
+    pid = story.progress[0].pid
+    run.cancel()
+    _wait(lambda: story.ends)
+    assert story.ends == [("cancelled",)]
+    assert not _alive(pid) and list(work.iterdir()) == []
+
+
+def test_a_deaf_child_is_ended_with_its_launcher(start):
+    story, run, work = start("deaf")
+    _wait(lambda: any(told.stage == "network" for told in story.progress))
+    pid = story.progress[0].pid
+    run.cancel()
+    run.cancel()
+    _wait(lambda: story.ends)
+    assert story.ends == [("cancelled",)]
+    _wait(lambda: not _alive(pid))
+    assert list(work.iterdir()) == []
+
+
+def test_abandoning_ends_the_child_at_once(start):
+    story, run, work = start("deaf", grace_ms=60_000)
+    _wait(lambda: any(told.stage == "network" for told in story.progress))
+    pid = story.progress[0].pid
+    run.abandon()
+    _wait(lambda: story.ends)
+    _wait(lambda: not _alive(pid))
+    assert list(work.iterdir()) == []
+
+
+def test_a_refusal_is_handed_on_as_its_sentence(start):
+    story, _run, work = start("refuses")
+    _wait(lambda: story.ends)
+    assert story.ends == [("failed", "t1.nrrd is constant: load the right series.")]
+    assert list(work.iterdir()) == []
+
+
+def test_a_crash_is_told_in_words(start):
+    story, _run, work = start("crashes")
+    _wait(lambda: story.ends)
+    assert story.ends[0][0] == "failed"
+    assert "(code " in story.ends[0][1] or "unexpectedly" in story.ends[0][1]
+    assert list(work.iterdir()) == []
+
+
+def test_a_missing_package_is_named(start):
+    story, _run, _work = start("no torch")
+    _wait(lambda: story.ends)
+    assert "torch" in story.ends[0][1] and "install" in story.ends[0][1]
+
+
+def test_a_program_that_does_not_exist_is_told_in_words(desktop, tmp_path):
+    story = Story()
+    runner = QtProcessRunner(str(tmp_path / "no such program"))
+    run = SegmentationRun(runner, story.listener(), parent_folder=str(tmp_path / "work"))
+    run.start(_request())
+    _wait(lambda: story.ends)
+    assert "could not be started" in story.ends[0][1]
+    assert not run.running and list((tmp_path / "work").iterdir()) == []
+
+
+def test_an_input_that_can_not_be_written_leaves_nothing(desktop, tmp_path):
+    request = _request()
+    empty = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "nothing")
+    story = Story()
+    run = SegmentationRun(QtProcessRunner("x"), story.listener(), parent_folder=str(tmp_path / "work"))
+    with pytest.raises(InputRefused, match="nothing holds no voxels"):
+        run.start(Request({**request.volumes, "t2": empty}, "t1c"))
+    assert not run.running and list((tmp_path / "work").iterdir()) == []
+
+
+def test_two_runs_at_once_keep_apart(desktop, tmp_path):
+    stories = []
+    for index in range(2):
+        story = Story()
+        runner = QtProcessRunner(launcher(tmp_path / f"bin{index}", "good"))
+        SegmentationRun(runner, story.listener(), parent_folder=str(tmp_path / "shared")).start(_request())
+        stories.append(story)
+    _wait(lambda: all(story.ends for story in stories))
+    assert [story.ends for story in stories] == [[("done", 48)], [("done", 48)]]
+    assert list((tmp_path / "shared").iterdir()) == []
+
+
+def test_the_child_finds_the_package_and_speaks_utf_8():
+    environment = child_environment({"PYTHONPATH": "/elsewhere", "HOME": "/h"})
+    assert environment["PYTHONPATH"].split(os.pathsep) == [str(PACKAGE_PARENT), "/elsewhere"]
+    assert environment["PYTHONUTF8"] == "1" and environment["HOME"] == "/h"
+
+
+@pytest.mark.parametrize("line", ["", "[1, 2]", "{broken", '{"other": 1}', "42"])
+def test_lines_that_tell_no_progress_are_log(line):
+    assert parse(line) is None
+
+
+def test_a_fraction_stays_within_0_and_1():
+    assert parse('{"stage": "x", "fraction": 7}').fraction == 1.0
