@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputRefused
+from ..intake.integrity import check_meta_image, checked_nifti
+from ..intake.label_maps import read_label_map
 from ..intake.volume import Grid
 from ..labels import BACKGROUND, BRATS2021_TO_2024, STRUCTURES
 
@@ -126,33 +128,36 @@ def _stem(path: Path) -> str:
     return path.name[: -len(suffix)]
 
 
-def read_label_map(path: Path, convention: LabelConvention = "auto") -> tuple[npt.NDArray[np.uint8], Grid]:
+def read_case_labels(path: Path, convention: LabelConvention = "auto") -> tuple[npt.NDArray[np.uint8], Grid]:
     """Reads a label map as (z, y, x) uint8 with BraTS 2024 numbers, and its grid.
 
-    Raises ``InputRefused``, naming the file, when it can't be read, isn't 3D, or holds other values than the
-    convention's labels.
+    Raises ``InputRefused``, naming the file, when it is damaged or cut, isn't one 3D volume of whole numbers,
+    or holds other values than the convention's labels.
     """
-    import SimpleITK as sitk
-
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise InputRefused(f"{path.name} can't be read as an image: check that it is complete.") from error
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise InputRefused(f"{path.name} is not a single 3D label map: export it as one 3D volume.")
+    _refuse_damaged(path)
+    stored, grid = read_label_map(path)
     numbers = _conversion(path, convention)
-    array = sitk.GetArrayFromImage(image)
-    values = np.unique(array)
-    strange = [value for value in values.tolist() if value not in numbers]
+    values = np.unique(stored).tolist()
+    strange = [value for value in values if value not in numbers]
     if strange:
         hint = "say that it is numbered as BraTS 2024" if strange == [3] else "convert it first"
         raise InputRefused(
-            f"{path.name} has the value {strange[0]:g}, which is no label of {sorted(numbers)}: {hint}."
+            f"{path.name} has the value {strange[0]}, which is no label of {sorted(numbers)}: {hint}."
         )
-    converted = np.zeros(array.shape, np.uint8)
-    for value in values.tolist():
-        converted[array == value] = numbers[int(value)]
-    return converted, Grid.of_image(image)
+    converted = np.zeros(stored.shape, np.uint8)
+    for value in values:
+        converted[stored == value] = numbers[value]
+    return converted, grid
+
+
+def _refuse_damaged(path: Path) -> None:
+    """Refuses the damage that SimpleITK reads as if nothing were wrong."""
+    if path.name.endswith((".nii", ".nii.gz")):
+        _, not_numbers = checked_nifti(path, path.name)
+        if not_numbers:
+            raise InputRefused(f"{path.name} holds values that are not numbers: it is no label map.")
+    elif path.name.endswith(".mha"):
+        check_meta_image(path, path.name)
 
 
 def _conversion(path: Path, convention: LabelConvention) -> dict[int, int]:

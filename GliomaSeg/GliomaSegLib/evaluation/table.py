@@ -12,7 +12,7 @@ from math import isnan
 from pathlib import Path
 
 from ..errors import InputRefused, OutputRefused, UsageError
-from .cases import CasePair, LabelConvention, pair_cases, read_label_map
+from .cases import CasePair, LabelConvention, pair_cases, read_case_labels
 from .lesionwise import RegionScore, score_case
 from .markdown import markdown_table
 from .plot import plot_png, require_matplotlib
@@ -76,8 +76,8 @@ def score_pair(
     official_order: bool = False,
 ) -> list[Row]:
     """Reads and scores one case. Raises ``InputRefused``, naming the case, when the grids differ."""
-    reference, grid = read_label_map(pair.reference, reference_labels)
-    prediction, predicted_grid = read_label_map(pair.prediction, prediction_labels)
+    reference, grid = read_case_labels(pair.reference, reference_labels)
+    prediction, predicted_grid = read_case_labels(pair.prediction, prediction_labels)
     if not grid.matches(predicted_grid, tolerance_mm=1e-2):
         raise InputRefused(
             f"The prediction of {pair.case} lies on another grid than its reference: "
