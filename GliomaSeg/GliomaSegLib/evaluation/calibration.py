@@ -18,6 +18,7 @@ from scipy.stats import beta
 
 FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.integer]
+BoolArray = npt.NDArray[np.bool_]
 
 _SMALLEST_PROBABILITY = 1e-7
 _TEMPERATURES = (0.05, 20.0)
@@ -46,7 +47,7 @@ class Reliability:
         return float(np.nansum(gaps * self.count) / total)
 
 
-def reliability(confidence: FloatArray, correct: npt.NDArray[np.bool_], bins: int = 15) -> Reliability:
+def reliability(confidence: FloatArray, correct: BoolArray, bins: int = 15) -> Reliability:
     """Bins predictions by confidence (0 to 1, any shape) and compares with how many were ``correct``.
 
     Equal-width bins (Guo et al. 2017, arXiv:1706.04599). Raises ``ValueError`` for shapes that differ or
@@ -68,35 +69,54 @@ def reliability(confidence: FloatArray, correct: npt.NDArray[np.bool_], bins: in
     )
 
 
-def expected_calibration_error(
-    probabilities: FloatArray, labels: IntArray, bins: int = 15, mask: npt.NDArray[np.bool_] | None = None
-) -> float:
-    """Top-label expected calibration error of ``probabilities`` (class, ...) against ``labels`` (...).
+def pooled(diagrams: Sequence[Reliability]) -> Reliability:
+    """One diagram of all predictions behind several with the same bins, as of one case each.
+
+    Raises ``ValueError`` without a diagram or for bins that differ.
+    """
+    if not diagrams or any(not np.array_equal(d.edges, diagrams[0].edges) for d in diagrams):
+        raise ValueError("pooling needs diagrams of the same bins")
+    count = np.sum([d.count for d in diagrams], axis=0)
+    divisor = np.where(count > 0, count, nan)
+    confidence = np.nansum([d.confidence * d.count for d in diagrams], axis=0) / divisor
+    accuracy = np.nansum([d.accuracy * d.count for d in diagrams], axis=0) / divisor
+    return Reliability(diagrams[0].edges, count, confidence, accuracy)
+
+
+def top_label_reliability(
+    probabilities: FloatArray, labels: IntArray, bins: int = 15, mask: BoolArray | None = None
+) -> Reliability:
+    """Reliability of the likeliest class's probability: ``probabilities`` (class, ...), ``labels`` (...).
 
     ``mask`` (...) restricts it, for example to the brain: a background of certain voxels would hide the rest.
-
-    >>> p = np.array([[0.2, 0.2, 0.2, 0.2], [0.8, 0.8, 0.8, 0.8]])      # four voxels, 80% sure of class 1 ...
-    >>> round(expected_calibration_error(p, np.array([1, 1, 1, 0])), 3)  # ... and three of them right
-    0.05
-
     Raises ``ValueError`` for shapes that do not fit.
     """
     probabilities, labels = _flattened(probabilities, labels, mask)
-    correct = probabilities.argmax(axis=0) == labels
-    return reliability(probabilities.max(axis=0), correct, bins).expected_calibration_error
+    return reliability(probabilities.max(axis=0), probabilities.argmax(axis=0) == labels, bins)
 
 
-def class_calibration_error(
+def class_reliability(
     probabilities: FloatArray,
     labels: IntArray,
     class_number: int,
     bins: int = 15,
-    mask: npt.NDArray[np.bool_] | None = None,
-) -> float:
-    """Expected calibration error of one class's own probability: does 0.3 of RC mean RC in 30% of voxels?"""
+    mask: BoolArray | None = None,
+) -> Reliability:
+    """Reliability of one class's own probability: does 0.3 of RC mean RC in 30% of voxels? As above."""
     probabilities, labels = _flattened(probabilities, labels, mask)
-    outcome = reliability(probabilities[class_number], labels == class_number, bins)
-    return outcome.expected_calibration_error
+    return reliability(probabilities[class_number], labels == class_number, bins)
+
+
+def expected_calibration_error(
+    probabilities: FloatArray, labels: IntArray, bins: int = 15, mask: BoolArray | None = None
+) -> float:
+    """Top-label expected calibration error of one case, see :func:`top_label_reliability`.
+
+    >>> p = np.array([[0.2, 0.2, 0.2, 0.2], [0.8, 0.8, 0.8, 0.8]])      # four voxels, 80% sure of class 1 ...
+    >>> round(expected_calibration_error(p, np.array([1, 1, 1, 0])), 3)  # ... and three of them right
+    0.05
+    """
+    return top_label_reliability(probabilities, labels, bins, mask).expected_calibration_error
 
 
 @dataclass(frozen=True)
@@ -108,9 +128,7 @@ class TemperatureFit:
     nll_after: float
 
 
-def fit_temperature(
-    logits: FloatArray, labels: IntArray, mask: npt.NDArray[np.bool_] | None = None
-) -> TemperatureFit:
+def fit_temperature(logits: FloatArray, labels: IntArray, mask: BoolArray | None = None) -> TemperatureFit:
     """The one temperature (0.05 to 20) that makes ``logits`` (class, ...) likeliest given ``labels`` (...).
 
     Guo et al. 2017. The arg-max, and with it every label map, stays as it was. For probabilities pass
@@ -151,9 +169,7 @@ def logits_of(probabilities: FloatArray) -> FloatArray:
     return logits
 
 
-def _flattened(
-    scores: FloatArray, labels: IntArray, mask: npt.NDArray[np.bool_] | None
-) -> tuple[FloatArray, IntArray]:
+def _flattened(scores: FloatArray, labels: IntArray, mask: BoolArray | None) -> tuple[FloatArray, IntArray]:
     """Scores as (class, n) and labels as (n,), inside the mask."""
     if scores.shape[1:] != labels.shape or (mask is not None and mask.shape != labels.shape):
         raise ValueError(f"scores of shape {scores.shape} do not fit labels of shape {labels.shape}")

@@ -189,7 +189,7 @@ def _match(
         voxels = reference.voxels[number] + prediction.voxels[list(partners)].sum()
         corner = (box[0].start, box[1].start, box[2].start)
         surfaces = Surface(lesion, corner, spacing_zyx_mm), predicted_surface(partners)
-        nsd = (surface_dice(*surfaces, mm) for mm in NSD_TOLERANCES_MM)
+        nsd = surface_dice(*surfaces, NSD_TOLERANCES_MM)
         sums += (2.0 * overlap / voxels, hd95_mm(*surfaces), *nsd)
     misses = reference.count - true_positives
     invented = prediction.count - len(met)

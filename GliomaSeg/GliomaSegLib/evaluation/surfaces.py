@@ -11,6 +11,7 @@ Both are defined as in the BraTS 2024/2025 glioma evaluation, which uses a diffe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
@@ -85,15 +86,20 @@ def _directed_95_mm(source: Surface, target: Surface) -> float:
     return float(distances[order[min(position, order.size - 1)]])
 
 
-def surface_dice(first: Surface, second: Surface, tolerance_mm: float) -> float:
-    """Normalised surface Dice of two surfaces at a tolerance in mm: 0 to 1, symmetric."""
-    return (_within(first, second, tolerance_mm) + _within(second, first, tolerance_mm)) / 2
+def surface_dice(first: Surface, second: Surface, tolerances_mm: Sequence[float]) -> tuple[float, ...]:
+    """Normalised surface Dice of two surfaces at each tolerance in mm: 0 to 1, symmetric."""
+    there, back = (
+        _fractions_within(first, second, tolerances_mm),
+        _fractions_within(second, first, tolerances_mm),
+    )
+    return tuple((one + other) / 2 for one, other in zip(there, back, strict=True))
 
 
-def _within(source: Surface, target: Surface, tolerance_mm: float) -> float:
-    limit = tolerance_mm + _ROUNDING_MM
-    distances = target._voxel_tree.query(source._voxels, distance_upper_bound=limit)[0]
-    return float(np.count_nonzero(np.isfinite(distances)) / distances.size)
+def _fractions_within(source: Surface, target: Surface, tolerances_mm: Sequence[float]) -> list[float]:
+    """For each tolerance, the fraction of the source's surface voxels that are as near to the target's."""
+    furthest = max(tolerances_mm) + 2 * _ROUNDING_MM
+    distances = target._voxel_tree.query(source._voxels, distance_upper_bound=furthest)[0]
+    return [float(np.mean(distances <= tolerance + _ROUNDING_MM)) for tolerance in tolerances_mm]
 
 
 @lru_cache(maxsize=8)

@@ -7,13 +7,15 @@ import pytest
 from scipy.special import softmax
 
 from GliomaSegLib.evaluation.calibration import (
-    class_calibration_error,
+    class_reliability,
     expected_calibration_error,
     fit_temperature,
     interval_coverage,
     logits_of,
     negative_log_likelihood,
+    pooled,
     reliability,
+    top_label_reliability,
     volume_interval_ml,
     with_temperature,
 )
@@ -33,7 +35,7 @@ def test_calibrated_probabilities_have_almost_no_error(calibrated):
     _, probabilities, labels = calibrated
     # With 60,000 draws in 15 bins, chance alone leaves about 0.005.
     assert expected_calibration_error(probabilities, labels) < 0.01
-    assert class_calibration_error(probabilities, labels, 2) < 0.01
+    assert class_reliability(probabilities, labels, 2).expected_calibration_error < 0.01
 
 
 def test_overconfidence_is_measured_exactly():
@@ -41,7 +43,7 @@ def test_overconfidence_is_measured_exactly():
     probabilities[1] = 0.9
     labels = np.repeat([1, 0], [700, 300])
     assert expected_calibration_error(probabilities, labels) == pytest.approx(0.2)
-    assert class_calibration_error(probabilities, labels, 0) == pytest.approx(0.2)
+    assert class_reliability(probabilities, labels, 0).expected_calibration_error == pytest.approx(0.2)
 
 
 def test_bins_of_opposite_error_do_not_cancel():
@@ -140,3 +142,16 @@ def test_exact_interval_at_the_ends():
     assert everything.interval == (pytest.approx(0.025 ** (1 / 10)), 1.0)
     nothing = interval_coverage([(0, 1)] * 10, [2.0] * 10)
     assert nothing.interval == (0.0, pytest.approx(1 - 0.025 ** (1 / 10)))
+
+
+def test_pooled_cases_are_as_one(calibrated):
+    _, probabilities, labels = calibrated
+    parts = np.array_split(np.arange(1000), [10, 400])
+    diagrams = [top_label_reliability(probabilities[:, part], labels[part]) for part in parts]
+    whole = top_label_reliability(probabilities[:, :1000], labels[:1000])
+    together = pooled(diagrams)
+    assert together.count.tolist() == whole.count.tolist()
+    assert np.allclose(together.accuracy, whole.accuracy, equal_nan=True)
+    assert together.expected_calibration_error == pytest.approx(whole.expected_calibration_error)
+    with pytest.raises(ValueError, match="same bins"):
+        pooled([whole, top_label_reliability(probabilities, labels, bins=10)])

@@ -21,15 +21,13 @@ def test_surface_dice_of_a_cube_shifted_by_one_voxel():
     # A 6^3 cube has 6^3 - 4^3 = 152 border voxels; shifted by one, five rings of 20 of them coincide. The
     # rest, one whole face and the middle of the opposite one, is one voxel away.
     first, second = cube(6), cube(6, (0, 0, 1))
-    assert surface_dice(first, second, 0.5) == pytest.approx(100 / 152)
-    assert surface_dice(first, second, 1.0) == 1.0
+    assert surface_dice(first, second, (0.5, 1.0)) == (pytest.approx(100 / 152), 1.0)
 
 
 def test_surface_dice_on_anisotropic_voxels():
     # As above, but the shift is 2 mm. Within 1 mm come only those 12 of the 16 middle voxels beside the ring.
     first, second = cube(6, (0, 0, 0), (1.0, 1.0, 2.0)), cube(6, (0, 0, 1), (1.0, 1.0, 2.0))
-    assert surface_dice(first, second, 1.0) == pytest.approx(112 / 152)
-    assert surface_dice(first, second, 2.0) == 1.0
+    assert surface_dice(first, second, (1.0, 2.0)) == (pytest.approx(112 / 152), 1.0)
 
 
 @pytest.mark.parametrize(
@@ -51,8 +49,8 @@ def test_hd95_of_a_shifted_cube_is_the_shift(axis, spacing, expected):
 
 
 def test_hd95_weighs_points_by_area():
-    # A bar of 16 thick slices, shifted along itself by one. Only the end stays behind: more than a twentieth of
-    # the surface's points, but less than a twentieth of its area.
+    # A bar of 16 thick slices, shifted along itself by one. Only the end stays behind: more than a twentieth
+    # of the surface's points, but less than a twentieth of its area.
     mask, spacing = np.ones((16, 10, 10), bool), (10.0, 0.1, 0.1)
     bar, shifted = Surface(mask, (0, 0, 0), spacing), Surface(mask, (1, 0, 0), spacing)
     points, areas = bar._patches
@@ -75,7 +73,7 @@ def test_hd95_ignores_what_covers_less_than_a_twentieth():
     with_spike[7, 7, 12:15] = True
     first, second = (Surface(mask, (0, 0, 0), ISOTROPIC) for mask in (plain, with_spike))
     assert hd95_mm(first, second) == 0.0
-    assert surface_dice(first, second, 0.5) < 1.0
+    assert surface_dice(first, second, (0.5,))[0] < 1.0
 
 
 def test_distances_do_not_depend_on_the_crop():
@@ -84,7 +82,7 @@ def test_distances_do_not_depend_on_the_crop():
     other = cube(6, (5, 5, 7))
     cropped, padded = cube(6, (3, 4, 5)), Surface(whole, (0, 0, 0), ISOTROPIC)
     assert hd95_mm(cropped, other) == hd95_mm(padded, other) > 0
-    assert surface_dice(cropped, other, 1.0) == surface_dice(padded, other, 1.0) > 0
+    assert surface_dice(cropped, other, (1.0,)) == surface_dice(padded, other, (1.0,)) > (0.0,)
 
 
 def test_patches_of_a_box_add_up():
