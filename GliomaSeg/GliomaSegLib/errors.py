@@ -51,4 +51,6 @@ def missing_extra(package: str, extra: str, purpose: str) -> UsageError:
     >>> str(missing_extra("tqdm", "bar", "The progress bar"))
     'The progress bar needs the package tqdm: install it with  pip install "gliomaseg[bar]".'
     """
-    return UsageError(f'{purpose} needs the package {package}: install it with  pip install "gliomaseg[{extra}]".')
+    return UsageError(
+        f'{purpose} needs the package {package}: install it with  pip install "gliomaseg[{extra}]".'
+    )

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from GliomaSegLib.errors import InputRefused
-from GliomaSegLib.intake.volume import Grid
+from ..errors import InputRefused
+from .volume import Grid
 
 
 def read_label_map(path: Path) -> tuple[npt.NDArray[np.uint8], Grid]:

@@ -1,4 +1,4 @@
-"""From a study to the array that the network takes: one upright grid, the brain's box, one intensity scale."""
+"""From a study to the network's array: one upright grid, the brain's box, one intensity scale."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from GliomaSegLib.errors import InputRefused
-from GliomaSegLib.intake.normalisation import METHODS, BoolArray, ChannelScale, foreground_mask, normalise
-from GliomaSegLib.intake.volume import ROLES, Grid, Study, Volume
+from ..errors import InputRefused
+from .normalisation import METHODS, BoolArray, ChannelScale, foreground_mask, normalise
+from .volume import ROLE_NAMES, ROLES, Grid, Study, Volume
 
 _MARGIN_MM = 4.0
 _SMALLEST_BRAIN_ML = 50.0
@@ -22,7 +22,7 @@ _UPRIGHT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a model wants: ``channels`` (roles in order), ``spacing_mm`` (z, y, x), normalisation and clipping."""
+    """What a model wants: ``channels`` (roles in order), ``spacing_mm`` (z, y, x), normalisation, clip."""
 
     channels: tuple[str, ...] = ROLES
     spacing_mm: tuple[float, float, float] = (2.0, 2.0, 2.0)
@@ -45,7 +45,7 @@ class InputSpec:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> InputSpec:
-        """Build from plain data. Raises ``ValueError``, ``TypeError`` or ``KeyError`` when something is off."""
+        """Build from plain data. Raises ``ValueError``, ``TypeError`` or ``KeyError`` for what is off."""
         return cls(
             tuple(values["channels"]),
             tuple(float(s) for s in values["spacing_mm"]),  # type: ignore[arg-type]
@@ -65,10 +65,10 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class NetworkInput:
-    """``array`` (channel, z, y, x) float32, normalised, on ``grid``; ``brain`` (z, y, x) bool on the same grid.
+    """``array`` (channel, z, y, x) float32, normalised, and ``brain`` (z, y, x) bool, both on ``grid``.
 
     A missing sequence is a channel of zeros that is not in ``present``. ``scales`` says how each channel was
-    normalised. ``grid`` is a cut-out of ``full_grid`` (``crop``: slices z, y, x), so that the crop can be undone.
+    normalised. ``grid`` is a cut-out of ``full_grid`` (``crop``: slices z, y, x): the crop can be undone.
     """
 
     array: npt.NDArray[np.float32]
@@ -83,13 +83,10 @@ class NetworkInput:
 def upright_grid(reference: Grid, spacing_mm: tuple[float, float, float]) -> Grid:
     """An axis-aligned LPS grid of ``spacing_mm`` (z, y, x) that covers every voxel of ``reference``.
 
-    Its outer edges lie on the reference's outer edges, so that a whole-number down-sampling of an upright
-    volume is the mean of its voxels.
+    Its outer edges lie on the reference's outer edges, so that a voxel of an upright
+    volume at half the resolution is the mean of eight.
     """
-    corners = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)], dtype=float)
-    edges = corners * np.asarray(reference.shape[::-1]) - 0.5
-    matrix = reference.index_to_lps()
-    points = edges @ matrix[:3, :3].T + matrix[:3, 3]
+    points = _edges_lps_mm(reference)
     low, high = points.min(axis=0), points.max(axis=0)
     spacing = np.asarray(spacing_mm[::-1])
     size = np.maximum(np.ceil((high - low) / spacing - 1e-6).astype(int), 1)
@@ -102,9 +99,32 @@ def upright_grid(reference: Grid, spacing_mm: tuple[float, float, float]) -> Gri
     )
 
 
-def _anti_aliased(image: sitk.Image, target_mm: float) -> sitk.Image:
-    """Smooth along axes that are sampled more than twice as coarsely as they are stored."""
+def _edges_lps_mm(grid: Grid) -> npt.NDArray[np.float64]:
+    """The eight outer corners of the grid's corner voxels, (8, 3), LPS millimetres."""
+    corners = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)], dtype=float)
+    edges = corners * np.asarray(grid.shape[::-1]) - 0.5
+    matrix = grid.index_to_lps()
+    return edges @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def box_on(reference: Grid, part: Grid) -> tuple[slice, slice, slice] | None:
+    """The voxels of ``reference`` that can lie inside ``part`` (slices z, y, x), None when there are none."""
+    corners = np.c_[_edges_lps_mm(part), np.ones(8)]
+    index = (np.linalg.inv(reference.index_to_lps()) @ corners.T)[:3]
+    low, high = np.floor(index.min(axis=1)).astype(int), np.ceil(index.max(axis=1)).astype(int) + 1
+    size = reference.shape[::-1]
+    ranges = [slice(max(int(a), 0), min(int(b), s)) for a, b, s in zip(low, high, size, strict=True)]
+    if any(r.start >= r.stop for r in ranges):
+        return None
+    return ranges[2], ranges[1], ranges[0]
+
+
+def _anti_aliased(image: sitk.Image, grid: Grid) -> sitk.Image:
+    """Smooth along axes that ``grid`` samples more than twice as coarsely as they are stored."""
+    stored_axes = np.asarray(image.GetDirection()).reshape(3, 3)
+    alignment = np.abs(np.asarray(grid.direction_lps).reshape(3, 3).T @ stored_axes)
     for axis, spacing in enumerate(image.GetSpacing()):
+        target_mm = grid.spacing_mm[int(np.argmax(alignment[:, axis]))]
         if target_mm / spacing > 2.001 and image.GetSize()[axis] > 4:
             image = sitk.RecursiveGaussian(image, sigma=0.35 * target_mm, direction=axis)
     return image
@@ -112,7 +132,7 @@ def _anti_aliased(image: sitk.Image, target_mm: float) -> sitk.Image:
 
 def resample(volume: Volume, grid: Grid) -> npt.NDArray[np.float32]:
     """The volume's values on ``grid`` (z, y, x), linear, 0 outside the volume."""
-    image = _anti_aliased(volume.image(), max(grid.spacing_mm))
+    image = _anti_aliased(volume.image(), grid)
     resampler = sitk.ResampleImageFilter()
     resampler.SetSize(grid.shape[::-1])
     resampler.SetOutputSpacing(grid.spacing_mm)
@@ -177,8 +197,8 @@ def prepare(study: Study, spec: InputSpec, brain_mask: Volume | None = None) -> 
     brain_ml = float(brain.sum()) * full_grid.voxel_ml
     if brain_ml < _SMALLEST_BRAIN_ML:
         raise InputRefused(
-            f"No brain was found in {study.reference.name}: only {brain_ml:.0f} ml stand out from the background. "
-            "Check that the four volumes show a head and lie in the same place."
+            f"No brain was found in {study.reference.name}: only {brain_ml:.0f} ml stand out from the "
+            "background. Check that the four volumes show a head and lie in the same place."
         )
     margin = tuple(math.ceil(_MARGIN_MM / s) for s in spec.spacing_mm)
     box = _box(brain, margin)  # type: ignore[arg-type]
@@ -187,7 +207,8 @@ def prepare(study: Study, spec: InputSpec, brain_mask: Volume | None = None) -> 
     for role, values in volumes.items():
         if np.ptp(values[brain]) <= 0:
             raise InputRefused(
-                f"{study.volumes[role].name} has one single value inside the brain: choose another {role} volume."
+                f"{study.volumes[role].name} has one single value inside the brain: "
+                f"choose another {ROLE_NAMES[role]} volume."
             )
     arrays, scales = normalise(volumes, brain, spec.normalisation, spec.clip)
     array = np.zeros((len(spec.channels), *brain.shape), np.float32)

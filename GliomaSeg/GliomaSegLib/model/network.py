@@ -2,7 +2,7 @@
 
 After V. Bora, *Automated Glioma Segmentation on Post-Treatment MRI Scans using Deep Neural Networks*
 (University of Birmingham, 2024): residual blocks (He et al. 2016), attention gates on the skips
-(Oktay et al. 2018), transpose convolutions. Two switches, ``residual`` and ``attention``, give the four networks.
+(Oktay et al. 2018), transpose convolutions. Two switches, ``residual`` and ``attention``, make four networks.
 """
 
 from __future__ import annotations
@@ -91,9 +91,9 @@ def _norm(kind: str, channels: int) -> nn.Module:
 
 
 class ConvolutionBlock(nn.Module):
-    """Two 3x3x3 convolutions, each followed by norm and ReLU; with ``residual`` the input is added to the output.
+    """Two 3x3x3 convolutions, each followed by norm and ReLU.
 
-    The input goes through a 1x1x1 convolution where its number of channels differs from the output's.
+    With ``residual`` the input is added to the output, through a 1x1x1 convolution where the channels differ.
     """
 
     def __init__(self, in_channels: int, out_channels: int, norm: str, residual: bool) -> None:

@@ -23,7 +23,7 @@ ANATOMIC_CONTEXT = "Anatomic codes - DICOM master list"
 """Slicer's own list of anatomic regions."""
 
 _REPRESENTATION = "Binary labelmap"
-_FAST_COMPRESSION = 1
+_COMPRESSION = 6
 _SEPARATORS = "|:\n\r"
 
 
@@ -32,13 +32,13 @@ def write_seg_nrrd(
     labels: LabelArray,
     grid: Grid,
     algorithm_name: str,
-    compression_level: int = _FAST_COMPRESSION,
+    compression_level: int = _COMPRESSION,
 ) -> None:
     """Write ``labels`` as a Slicer segmentation (``.seg.nrrd``) on ``grid``.
 
     ``labels`` (z, y, x) uint8 holds 0 and the numbers of ``labels.py``. All structures become segments, the
     empty ones too, in one layer; the segment ID is the abbreviation. Each is marked AUTOMATIC by
-    ``algorithm_name``, which Slicer hands on to DICOM. ``compression_level`` is gzip's, 1 (fast) to 9.
+    ``algorithm_name``, which Slicer hands on to DICOM. ``compression_level`` is gzip's, 1 to 9.
 
     Raises ``ValueError`` for labels that do not fit, ``OutputRefused`` when the file can't be written.
     """
@@ -60,7 +60,7 @@ def write_nifti(path: Path, labels: LabelArray, grid: Grid) -> None:
 
     Raises ``ValueError`` for labels that do not fit, ``OutputRefused`` when the file can't be written.
     """
-    _write(_label_image(labels, grid), path, _FAST_COMPRESSION)
+    _write(_label_image(labels, grid), path, _COMPRESSION)
 
 
 def terminology_entry(structure: Structure) -> str:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from GliomaSegLib.errors import missing_extra
-from GliomaSegLib.training.config import AugmentationSpec
+from ..errors import missing_extra
+from .config import AugmentationSpec
 
 if TYPE_CHECKING:
     import torch
 
-    from GliomaSegLib.training.cases import TrainingCase
+    from .cases import TrainingCase
 
 Sample = dict[str, Any]
 

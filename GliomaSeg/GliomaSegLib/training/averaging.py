@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from GliomaSegLib.model.network import GliomaNetwork
+from ..model.network import GliomaNetwork
 
 
 class AveragedNetwork:

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from GliomaSegLib.errors import InputRefused
-from GliomaSegLib.intake.label_maps import read_label_map
-from GliomaSegLib.intake.preparation import InputSpec, labels_on_grid, prepare
-from GliomaSegLib.intake.reading import read_study
-from GliomaSegLib.intake.volume import ROLES, Grid
-from GliomaSegLib.labels import BRATS2021_TO_2024, CLASS_NAMES
+from ..errors import InputRefused
+from ..intake.label_maps import read_label_map
+from ..intake.preparation import InputSpec, labels_on_grid, prepare
+from ..intake.reading import read_study
+from ..intake.volume import ROLES, Grid
+from ..labels import BRATS2021_TO_2024, CLASS_NAMES
 
 SUFFIXES: dict[str, dict[str, str]] = {
     "brats2024": {"t1": "-t1n", "t1c": "-t1c", "t2": "-t2w", "flair": "-t2f", "labels": "-seg"},
@@ -48,7 +48,10 @@ class CaseFiles:
 
 @dataclass(frozen=True)
 class TrainingCase:
-    """One case on the model's grid: ``image`` (channel, z, y, x) float16, ``labels`` (z, y, x) uint8, ``kind``."""
+    """One case on the model's grid: ``image`` (channel, z, y, x) float16, ``labels`` (z, y, x) uint8.
+
+    ``kind`` is real, or the kind of synthesis that made it.
+    """
 
     name: str
     kind: str
@@ -66,7 +69,7 @@ def _brats_case(folder: Path) -> CaseFiles | None:
 
 
 def _plain_case(folder: Path) -> CaseFiles | None:
-    """A folder with t1, t1c, t2, flair and either ``fused_labels`` or ``ms_lesions`` (no tumour: all background)."""
+    """A folder of t1, t1c, t2, flair and ``fused_labels``, or ``ms_lesions`` (no tumour, all background)."""
     images = {role: folder / f"{role}.nii.gz" for role in ROLES if (folder / f"{role}.nii.gz").is_file()}
     if (folder / "fused_labels.nii.gz").is_file():
         return CaseFiles(folder.name, images, folder / "fused_labels.nii.gz", "brats2021")
@@ -76,7 +79,10 @@ def _plain_case(folder: Path) -> CaseFiles | None:
 
 
 def find_cases(folders: Collection[Path]) -> list[CaseFiles]:
-    """Every case below ``folders``, by name. Raises ``InputRefused`` for a folder that is missing or holds none."""
+    """Every case below ``folders``, by name.
+
+    Raises ``InputRefused`` for a folder that is missing or holds none, or two cases of one name.
+    """
     found: dict[str, CaseFiles] = {}
     for top in folders:
         if not top.is_dir():
@@ -130,7 +136,7 @@ def load_case(case: CaseFiles, spec: InputSpec, kind: str = "real") -> TrainingC
 def split_by_patient(
     cases: Collection[CaseFiles], share: float, seed: int
 ) -> tuple[list[CaseFiles], list[CaseFiles]]:
-    """Training and validation cases; all visits of a patient fall on one side. ``share`` is validation's, 0 to 1."""
+    """Training and validation cases, ``share`` (0 to 1) for validation; a patient's visits stay together."""
     patients = sorted({case.patient for case in cases})
     order = np.random.default_rng(seed).permutation(len(patients))
     held = {patients[i] for i in order[: max(1, round(share * len(patients)))]}

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from GliomaSegLib.errors import InputRefused
+from ..errors import InputRefused
 
 CHECKPOINT = "checkpoint.pt"
 

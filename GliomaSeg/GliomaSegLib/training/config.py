@@ -8,9 +8,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from GliomaSegLib.errors import UsageError, missing_extra
-from GliomaSegLib.intake.preparation import InputSpec
-from GliomaSegLib.model.network import NetworkSpec
+from ..errors import UsageError, missing_extra
+from ..intake.preparation import InputSpec
+from ..model.network import NetworkSpec
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ScheduleSpec:
 
 @dataclass(frozen=True)
 class LossSpec:
-    """Weights of the terms; with cross_entropy ``1 - lambda`` and focal ``lambda`` it is the dissertation's loss.
+    """Weights of the terms; cross_entropy ``1 - lambda`` and focal ``lambda`` are the dissertation's loss.
 
     ``class_weights`` (one per class) weigh cross-entropy and are focal's alpha; empty means all 1.
     """
@@ -69,14 +69,16 @@ class AugmentationSpec:
 class Recipe:
     """One training run.
 
-    ``patch``: voxels (z, y, x), empty for whole brains. ``mix``: weight of each kind of case (``real`` and the
-    kinds that synthesis makes); kinds without cases are left out. ``validate_every``: steps between validations;
-    ``early_stopping``: validations without improvement before stopping (0: never). ``ema``: decay of the
-    averaged weights (0: none). ``freeze_norm_from``: share of the steps after which batch norm uses fixed
-    statistics (1: never), so that training sees what inference will see.
+    ``initial``: a model to start from (empty: random weights). ``patch``: voxels (z, y, x), empty for whole
+    brains. ``mix``: weight of each kind of case (``real`` and the kinds that synthesis makes); kinds without
+    cases are left out. ``validate_every``: steps between validations. ``early_stopping``: validations without
+    improvement before stopping (0: never). ``ema``: decay of the averaged weights (0: none).
+    ``freeze_norm_from``: share of the steps after which batch norm uses fixed statistics (1: never), so that
+    training sees what inference will see; ``norm_cases`` cases make these statistics.
     """
 
     name: str = "unnamed"
+    initial: str = ""
     seed: int = 1
     steps: int = 1000
     batch_size: int = 1

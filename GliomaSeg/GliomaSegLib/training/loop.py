@@ -12,16 +12,16 @@ from typing import Any
 
 import torch
 
-from GliomaSegLib.errors import InputRefused
-from GliomaSegLib.model.network import GliomaNetwork, build_network
-from GliomaSegLib.training.augmentation import build_augmentation
-from GliomaSegLib.training.averaging import AveragedNetwork, batch_norms, recompute_norm
-from GliomaSegLib.training.cases import TrainingCase
-from GliomaSegLib.training.checkpoint import append_history, load_checkpoint, save_checkpoint
-from GliomaSegLib.training.config import Recipe
-from GliomaSegLib.training.losses import SummedLoss
-from GliomaSegLib.training.pool import Pool
-from GliomaSegLib.training.validation import validate
+from ..errors import InputRefused
+from ..model.network import GliomaNetwork, build_network
+from .augmentation import build_augmentation
+from .averaging import AveragedNetwork, batch_norms, recompute_norm
+from .cases import TrainingCase
+from .checkpoint import append_history, load_checkpoint, save_checkpoint
+from .config import Recipe
+from .losses import SummedLoss
+from .pool import Pool
+from .validation import validate
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -55,8 +55,14 @@ class Trainer:
         self.schedule = _schedule(self.recipe, self.optimiser)
         self.scaler = torch.amp.GradScaler("cuda", enabled=self.device.startswith("cuda"))
 
+    def start_from(self, weights: dict[str, torch.Tensor]) -> None:
+        """Begin with these weights; a checkpoint in the folder goes before them."""
+        self.network.load_state_dict(weights)
+        if self.averaged is not None:
+            self.averaged.network.load_state_dict(weights)
+
     def run(self, stop_after: int | None = None) -> None:
-        """Train to the recipe's last step, or ``stop_after`` further steps; validate and checkpoint on the way."""
+        """Train to the recipe's last step, or ``stop_after`` further steps, validating on the way."""
         self._resume()
         last = self.recipe.steps if stop_after is None else min(self.recipe.steps, self.step + stop_after)
         started, running = time.monotonic(), []

@@ -1,7 +1,7 @@
 """The four losses of the dissertation, alone or summed.
 
-Cross-entropy; focal, ``-alpha_t (1 - p_t)^gamma log p_t`` (Lin et al. 2017); soft Dice (Milletari et al. 2016);
-Tversky (Salehi et al. 2017). ``(1 - lambda) CE + lambda focal`` is what the dissertation trained with.
+Cross-entropy; focal, ``-alpha_t (1 - p_t)^gamma log p_t`` (Lin et al. 2017); soft Dice (Milletari et al.
+2016); Tversky (Salehi et al. 2017). ``(1 - lambda) CE + lambda focal`` is what the dissertation trained with.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from GliomaSegLib.training.config import LossSpec
+from .config import LossSpec
 
 _SMOOTH = 5.0
-"""Voxels added above and below in overlap losses: an absent structure costs little, invented voxels still cost."""
+"""Voxels added above and below in overlap losses: an absent structure costs little, invented voxels do."""
 
 
 def focal_loss(
     logits: torch.Tensor, target: torch.Tensor, gamma: float, alpha: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Mean focal loss. ``logits`` (batch, classes, z, y, x), ``target`` (batch, z, y, x) int64, ``alpha`` (classes,).
+    """Mean focal loss of ``logits`` (batch, classes, z, y, x) and ``target`` (batch, z, y, x) int64.
 
-    With ``gamma`` 0 and no ``alpha`` it equals cross-entropy.
+    ``alpha`` (classes,) weighs each voxel by its class. With ``gamma`` 0 and no ``alpha`` it is
+    cross-entropy.
     """
     log_p = functional.log_softmax(logits, dim=1)
     log_pt = log_p.gather(1, target.unsqueeze(1)).squeeze(1)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from GliomaSegLib.errors import UsageError
-from GliomaSegLib.intake.preparation import InputSpec, labels_on_grid, prepare
-from GliomaSegLib.intake.volume import Study, Volume
-from GliomaSegLib.labels import CLASS_NAMES
-from GliomaSegLib.training.cases import TrainingCase
+from ..errors import UsageError
+from ..intake.preparation import InputSpec, labels_on_grid, prepare
+from ..intake.volume import Study, Volume
+from ..labels import CLASS_NAMES
+from .cases import TrainingCase
 
 REAL = "real"
 
@@ -51,7 +51,7 @@ class Pool:
 
 def synthetic_training_case(sources: object, spec: InputSpec, seed: int) -> TrainingCase:
     """Synthesise one case (deterministic per seed) and prepare it as inference would."""
-    from GliomaSegLib.training.synthesis import Sources, synthesise_case
+    from .synthesis import Sources, synthesise_case
 
     assert isinstance(sources, Sources)
     made = synthesise_case(sources, seed, spacing_mm=min(spec.spacing_mm))
@@ -98,7 +98,7 @@ def fill_cache(
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[Path]:
     """Synthesise what the cache lacks, and give the paths of all ``seeds``."""
-    from GliomaSegLib.training.synthesis import find_sources
+    from .synthesis import find_sources
 
     folder = cache_folder(top, spec)
     folder.mkdir(parents=True, exist_ok=True)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from GliomaSegLib.labels import REGIONS, STRUCTURES, region_labels
-from GliomaSegLib.training.cases import TrainingCase
-from GliomaSegLib.training.losses import SummedLoss
+from ..labels import REGIONS, STRUCTURES, region_labels
+from .cases import TrainingCase
+from .losses import SummedLoss
 
 SCORED: tuple[str, ...] = (*(s.abbreviation for s in STRUCTURES), *(r.abbreviation for r in REGIONS))
 

@@ -1,0 +1,217 @@
+"""The command ``gliomaseg``: one thin function a verb, one sentence an error."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from . import __version__
+from .errors import Cancelled, GliomaSegError, OutOfMemory
+from .intake.volume import ROLE_NAMES, ROLES
+from .progress import MODES, cancelled_by_signals
+
+Verb = Callable[[argparse.Namespace], None]
+_UNEXPECTED = 1
+
+
+def _segment(arguments: argparse.Namespace) -> None:
+    from .pipeline import SegmentOptions, segment
+
+    paths = {role: getattr(arguments, role) for role in ROLES if getattr(arguments, role) is not None}
+    options = SegmentOptions(
+        reference=arguments.reference,
+        model=arguments.model,
+        device=arguments.device,
+        mirror=arguments.mirror,
+        window=arguments.window,
+        threads=arguments.threads,
+        overwrite=arguments.overwrite,
+        progress=arguments.progress,
+        cancel_file=arguments.cancel_file,
+    )
+    result = segment(paths, arguments.output, options)
+    if arguments.progress != "json":
+        for warning in result.run["warnings"]:
+            print(f"Note: {warning}", file=sys.stderr)
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    from .demo import run_demo
+
+    run_demo(arguments.output, arguments.overwrite, device=arguments.device, progress=arguments.progress)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from .training.config import load_recipe
+    from .training.run import train
+
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    recipe = load_recipe(arguments.config)
+    train(
+        arguments.data,
+        recipe,
+        arguments.output,
+        arguments.device,
+        arguments.cache,
+        lambda line: print(line, flush=True),
+    )
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from .evaluation.table import evaluate_folders
+
+    evaluate_folders(arguments.reference, arguments.prediction, arguments.output)
+
+
+def _add_segment(parser: argparse.ArgumentParser) -> None:
+    for role in ROLES:
+        parser.add_argument(
+            f"--{role}", type=Path, metavar="P", help=f"{ROLE_NAMES[role]}: NIfTI, NRRD or MHA file"
+        )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the result")
+    parser.add_argument(
+        "--reference",
+        choices=ROLES,
+        default="t1c",
+        help="the labels come on this sequence's grid (default t1c)",
+    )
+    parser.add_argument("--model", default="", metavar="NAME|DIR", help="bundled model or a model folder")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default auto)")
+    parser.add_argument(
+        "--mirror", action="store_true", help="average with the left-right mirror image, half as fast"
+    )
+    parser.add_argument(
+        "--window", type=_window, metavar="N", help="slide a window of N voxels instead of one pass"
+    )
+    parser.add_argument("--threads", type=_positive, metavar="N", help="processor threads (default: all)")
+    parser.add_argument(
+        "--progress", choices=MODES, help="how to show progress (default: a bar on a terminal)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing result")
+    parser.add_argument("--cancel-file", type=Path, metavar="F", help="stop soon after this file appears")
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder for the case and the result"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default auto)")
+    parser.add_argument(
+        "--progress", choices=MODES, help="how to show progress (default: a bar on a terminal)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing result")
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data", type=Path, nargs="+", required=True, metavar="DIR", help="folders in BraTS naming"
+    )
+    parser.add_argument(
+        "--config", default="ship", metavar="FILE", help="recipe: a .yaml file, ship or thesis"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="checkpoints and history; resumes"
+    )
+    parser.add_argument(
+        "--cache", type=Path, metavar="DIR", help="where synthetic cases are kept (default: output)"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default cpu)")
+    parser.add_argument("--threads", type=_positive, metavar="N", help="processor threads (default: all)")
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--reference", type=Path, required=True, metavar="DIR", help="folder of expert label maps"
+    )
+    parser.add_argument(
+        "--prediction", type=Path, required=True, metavar="DIR", help="folder of label maps to score"
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="F.csv", help="table to write")
+
+
+_VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Verb]] = {
+    "segment": ("segment one study", _add_segment, _segment),
+    "demo": ("segment a simulated post-treatment case", _add_demo, _demo),
+    "train": ("train a model", _add_train, _train),
+    "evaluate": ("score label maps lesion-wise, by the BraTS 2024 glioma rules", _add_evaluate, _evaluate),
+}
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def _window(text: str) -> int:
+    value = _positive(text)
+    if value < 32 or value % 16:
+        raise argparse.ArgumentTypeError("must be a multiple of 16, at least 32")
+    return value
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command."""
+    parser = argparse.ArgumentParser(
+        prog="gliomaseg",
+        description="Segmentation of treated and untreated glioma on MRI. Not a medical device.",
+    )
+    parser.add_argument("--version", action="version", version=f"gliomaseg {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, (purpose, add, function) in _VERBS.items():
+        verb = verbs.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".")
+        add(verb)
+        verb.set_defaults(function=function)
+    return parser
+
+
+def _tell(sentence: str, code: int, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"stage": "error", "message": sentence, "exit_code": code}), flush=True)
+    print(sentence, file=sys.stderr)
+    return code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code (0 done, 2 usage, 3 input, 4 model, 5 memory, 130 cancelled)."""
+    parsed = build_parser().parse_args(arguments)
+    as_json = getattr(parsed, "progress", None) == "json"
+    try:
+        with cancelled_by_signals():
+            parsed.function(parsed)
+        return 0
+    except GliomaSegError as error:
+        if parsed.debug:
+            raise
+        return _tell(str(error), error.exit_code, as_json)
+    except KeyboardInterrupt:
+        return _tell("Cancelled: nothing was written.", Cancelled.exit_code, as_json)
+    except MemoryError:
+        return _tell("Memory ran out: close other programs and run again.", OutOfMemory.exit_code, as_json)
+    except BrokenPipeError:
+        # Whoever read our output has gone; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _UNEXPECTED
+    except Exception as error:  # noqa: BLE001 - the last resort: a sentence, and the way to the traceback.
+        if parsed.debug:
+            raise
+        kind = type(error).__name__
+        return _tell(
+            f"Something unexpected went wrong ({kind}: {error}). Nothing was written. "
+            "Run  gliomaseg --debug ...  again and send us what it prints.",
+            _UNEXPECTED,
+            as_json,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""Which device runs the network, and how much memory it has left."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from ..errors import UsageError
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device for ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+
+    ``auto`` takes the CUDA device with the most free memory, else MPS, else the CPU.
+    Raises ``UsageError`` for a device that is not there.
+    """
+    if wanted == "auto":
+        if torch.cuda.is_available():
+            free = [torch.cuda.mem_get_info(i)[0] for i in range(torch.cuda.device_count())]
+            return torch.device("cuda", free.index(max(free)))
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    kind, _, index = wanted.partition(":")
+    if kind not in {"cpu", "cuda", "mps"} or (index and (kind != "cuda" or not index.isdigit())):
+        raise UsageError(f"There is no device {wanted!r}: choose auto, cpu, cuda, cuda:N or mps.")
+    if kind == "cuda" and not (torch.cuda.is_available() and int(index or 0) < torch.cuda.device_count()):
+        raise UsageError(f"The device {wanted} is not available on this machine: choose auto or cpu.")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("The device mps is not available on this machine: choose auto or cpu.")
+    return torch.device(kind, int(index or 0)) if kind == "cuda" else torch.device(kind)
+
+
+def free_memory_bytes(device: torch.device) -> float:
+    """Memory that a run may still take on ``device``; infinite where the system does not tell."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    limits = [_system_free_bytes(), _cgroup_free_bytes(), _address_space_left_bytes()]
+    return min(limits)
+
+
+def _system_free_bytes() -> float:
+    if sys.platform == "win32":
+        return _windows_free_bytes()
+    meminfo = Path("/proc/meminfo")
+    if meminfo.is_file():
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return float(line.split()[1]) * 1024
+    names = os.sysconf_names
+    if "SC_PHYS_PAGES" in names and "SC_PAGE_SIZE" in names:
+        # macOS does not tell what is available: half of what is built in is a cautious guess.
+        return 0.5 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return float("inf")
+
+
+def _windows_free_bytes() -> float:
+    class Status(ctypes.Structure):
+        _fields_ = (
+            ("length", ctypes.c_ulong),
+            ("load", ctypes.c_ulong),
+            *(
+                (name, ctypes.c_ulonglong)
+                for name in ("total", "free", "page", "page_free", "virtual", "virtual_free")
+            ),
+            ("extended", ctypes.c_ulonglong),
+        )
+
+    status = Status(length=ctypes.sizeof(Status))
+    kernel = ctypes.windll.kernel32  # type: ignore[attr-defined,unused-ignore]
+    return float(status.free) if kernel.GlobalMemoryStatusEx(ctypes.byref(status)) else float("inf")
+
+
+def _cgroup_free_bytes() -> float:
+    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if not (limit.is_file() and used.is_file()):
+        return float("inf")
+    text = limit.read_text().strip()
+    return float("inf") if text == "max" else max(float(text) - float(used.read_text()), 0.0)
+
+
+def _address_space_left_bytes() -> float:
+    """What ``ulimit -v`` leaves, where it is set."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit.
+        return float("inf")
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return float("inf")
+    statm = Path("/proc/self/statm")
+    used = int(statm.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE") if statm.is_file() else 0
+    return float(max(limit - used, 0))

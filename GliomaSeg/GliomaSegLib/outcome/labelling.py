@@ -1,0 +1,77 @@
+"""From probabilities to labels on the patient's own grid, and conservative clean-up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from ..intake.preparation import box_on, cut, resample
+from ..intake.volume import Grid, Volume
+from ..labels import BACKGROUND, CLASS_NAMES, STRUCTURES
+
+LabelArray = npt.NDArray[np.uint8]
+_TOUCHING = np.ones((3, 3, 3), bool)
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What clean-up took from one structure: ``islands`` of together ``ml``, each below ``smallest_ml``."""
+
+    structure: str
+    islands: int
+    ml: float
+    smallest_ml: float
+
+
+def labels_on_reference(
+    probabilities: npt.NDArray[np.float32], grid: Grid, classes: tuple[str, ...], reference: Grid
+) -> LabelArray:
+    """Resample each class's probability (class, z, y, x) from ``grid`` to ``reference``; the largest wins.
+
+    Outside ``grid`` everything is background. Ties go to background, then to the lower label.
+    """
+    result = np.full(reference.shape, BACKGROUND, np.uint8)
+    box = box_on(reference, grid)
+    if box is None:
+        return result
+    target = cut(reference, box)
+    order = sorted(range(len(classes)), key=lambda c: CLASS_NAMES.index(classes[c]))
+    best = np.full(target.shape, -1.0, np.float32)
+    labels = np.zeros(target.shape, np.uint8)
+    for channel in order:
+        name = classes[channel]
+        values = Volume(np.ascontiguousarray(probabilities[channel]), grid, "t1", name)
+        share = resample(values, target)
+        better = share > best
+        labels[better] = CLASS_NAMES.index(name)
+        best[better] = share[better]
+    result[box] = labels
+    return result
+
+
+def clean_up(
+    labels: LabelArray, voxel_ml: float, smallest_ml: dict[str, float]
+) -> tuple[LabelArray, list[Removal]]:
+    """Remove each structure's islands (26-connected) below its ``smallest_ml``; what was removed, too.
+
+    Only whole islands go, and only to background: edges and holes stay as the model drew them.
+    """
+    cleaned = labels.copy()
+    removals = []
+    for structure in STRUCTURES:
+        smallest = smallest_ml.get(structure.abbreviation, 0.0)
+        mask = labels == structure.number
+        if smallest <= 0 or not mask.any():
+            continue
+        islands, count = ndimage.label(mask, _TOUCHING)
+        sizes = np.bincount(islands.ravel(), minlength=count + 1)
+        small = np.flatnonzero(sizes * voxel_ml < smallest)
+        small = small[small > 0]
+        if small.size:
+            cleaned[np.isin(islands, small)] = BACKGROUND
+            removed_ml = round(float(sizes[small].sum()) * voxel_ml, 4)
+            removals.append(Removal(structure.abbreviation, int(small.size), removed_ml, smallest))
+    return cleaned, removals

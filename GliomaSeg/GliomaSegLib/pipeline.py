@@ -1,0 +1,215 @@
+"""One study from files to files: intake, model, outcome, in that order. The panel and the shell both call this."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import UsageError
+from .output_folder import RUN_FILE, check_target, result_folder
+from .progress import Progress, renderer
+from .provenance import StageClock, system, versions
+
+if TYPE_CHECKING:
+    from .intake.preparation import NetworkInput
+    from .intake.volume import Study
+    from .model.inference import Prediction
+    from .model.weights import ModelDescription
+    from .outcome.labelling import LabelArray, Removal
+
+SEG_NRRD, NIFTI, MEASURES = "segmentation.seg.nrrd", "segmentation.nii.gz", "measures.json"
+RESULT_FILES = (SEG_NRRD, NIFTI, MEASURES, RUN_FILE)
+NOTICE = "Not a medical device. For research; every contour needs a radiologist's eye."
+
+_STAGES = {
+    "reading": (0.12, "Reading the volumes"),
+    "loading": (0.08, "Loading the model"),
+    "preparing": (0.10, "Finding the brain"),
+    "predicting": (0.50, "Segmenting"),
+    "labelling": (0.12, "Labels on the reference"),
+    "writing": (0.08, "Writing the result"),
+}
+
+
+@dataclass(frozen=True)
+class SegmentOptions:
+    """What may be chosen beside the volumes. ``progress``: bar, json, none, or None to decide by the terminal."""
+
+    reference: str = "t1c"
+    model: str = ""
+    device: str = "auto"
+    mirror: bool = False
+    window: int | None = None
+    threads: int | None = None
+    overwrite: bool = False
+    progress: str | None = None
+    cancel_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """Labels (z, y, x) uint8 on the reference's grid, measures and provenance, as they were written."""
+
+    labels: LabelArray
+    measures: dict[str, Any]
+    run: dict[str, Any]
+
+
+def segment(paths: Mapping[str, Path], output: Path, options: SegmentOptions = SegmentOptions()) -> Result:  # noqa: B008
+    """Segment one study and write the result into ``output``, whole or not at all.
+
+    ``paths``: file of each role that there is. Raises a ``GliomaSegError`` with a sentence for a person.
+    """
+    check_target(output, RESULT_FILES, options.overwrite)
+    progress = Progress(_STAGES, renderer(options.progress), options.cancel_file)
+    try:
+        result = _Run(paths, output, options, progress).execute()
+        progress.finish()
+        return result
+    finally:
+        progress.close()
+
+
+class _Run:
+    """The stages of one run; each method is one stage, or one file of the result."""
+
+    def __init__(
+        self, paths: Mapping[str, Path], output: Path, options: SegmentOptions, progress: Progress
+    ) -> None:
+        self.paths, self.output, self.options, self.progress = paths, output, options, progress
+        self.clock = StageClock()
+        self.warnings: list[str] = []
+
+    def execute(self) -> Result:
+        study = self._stage("reading", self._read)
+        description, predictor = self._stage("loading", self._load)
+        prepared = self._stage("preparing", lambda: self._prepare(study, description))
+        prediction = self._stage("predicting", lambda: predictor(prepared))
+        labels, removals = self._stage(
+            "labelling", lambda: self._label(study, description, prepared, prediction)
+        )
+        self.progress.tick("writing")
+        return self._write(study, description, prediction, prepared, labels, removals)
+
+    def _stage(self, name: str, work: Callable[[], Any]) -> Any:
+        self.progress.tick(name)
+        with self.clock.stage(name):
+            return work()
+
+    def _read(self) -> Study:
+        from .intake.reading import read_study
+
+        if not {"t1c", "flair"} & set(self.paths):
+            raise UsageError("At least T1c or FLAIR is needed: give --t1c or --flair.")
+        study = read_study(self.paths, self.options.reference)
+        self.warnings += [w for v in study.volumes.values() for w in v.warnings] + list(study.warnings)
+        return study
+
+    def _load(self) -> tuple[ModelDescription, Callable[[NetworkInput], Prediction]]:
+        import torch
+
+        from .model.devices import choose_device
+        from .model.inference import InferenceOptions, predict
+        from .model.weights import DEFAULT_MODEL, find_model, load_network, read_description
+
+        if self.options.threads:
+            torch.set_num_threads(self.options.threads)
+        device = choose_device(self.options.device)
+        description = read_description(find_model(self.options.model or DEFAULT_MODEL))
+        network = load_network(description)
+        inference = InferenceOptions(
+            device,
+            self.options.window,
+            self.options.mirror,
+            description.temperature,
+            description.bytes_per_voxel,
+        )
+
+        def run(prepared: NetworkInput) -> Prediction:
+            prediction = predict(
+                network, prepared, inference, lambda share: self.progress.tick("predicting", share)
+            )
+            self.warnings += prediction.warnings
+            return prediction
+
+        return description, run
+
+    def _prepare(self, study: Study, description: ModelDescription) -> NetworkInput:
+        from .intake.preparation import prepare
+        from .intake.volume import ROLE_NAMES
+
+        missing = [ROLE_NAMES[role] for role in description.input.channels if role not in study.volumes]
+        if missing:
+            self.warnings.append(f"{' and '.join(missing)} missing: the result is less certain.")
+        return prepare(study, description.input)
+
+    def _label(
+        self, study: Study, description: ModelDescription, prepared: NetworkInput, prediction: Prediction
+    ) -> tuple[LabelArray, list[Removal]]:
+        from .outcome.labelling import clean_up, labels_on_reference
+
+        grid = study.reference.grid
+        labels = labels_on_reference(prediction.probabilities, prepared.grid, description.classes, grid)
+        return clean_up(labels, grid.voxel_ml, description.smallest_ml)
+
+    def _write(
+        self,
+        study: Study,
+        description: ModelDescription,
+        prediction: Prediction,
+        prepared: NetworkInput,
+        labels: LabelArray,
+        removals: list[Removal],
+    ) -> Result:
+        from .outcome.measures import volumes_ml
+        from .outcome.segmentation_file import write_nifti, write_seg_nrrd
+
+        grid = study.reference.grid
+        measures = volumes_ml(labels, grid)
+        with result_folder(self.output, RESULT_FILES, self.options.overwrite) as folder:
+            with self.clock.stage("writing"):
+                write_seg_nrrd(folder / SEG_NRRD, labels, grid, f"{description.name} {description.version}")
+                write_nifti(folder / NIFTI, labels, grid)
+                _write_json(folder / MEASURES, measures)
+            run = self._provenance(study, description, prediction, prepared, removals)
+            self.progress.tick("writing", 1.0)
+            _write_json(folder / RUN_FILE, run)
+        return Result(labels, measures, run)
+
+    def _provenance(
+        self,
+        study: Study,
+        description: ModelDescription,
+        prediction: Prediction,
+        prepared: NetworkInput,
+        removals: list[Removal],
+    ) -> dict[str, Any]:
+        import torch
+
+        return {
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "notice": NOTICE,
+            "versions": versions(),
+            "system": system(),
+            "model": {"name": description.name, "version": description.version, "sha256": description.sha256},
+            "device": prediction.device,
+            "threads": torch.get_num_threads(),
+            "window": prediction.window,
+            "mirror": self.options.mirror,
+            "reference": study.reference_role,
+            "sequences": sorted(study.volumes),
+            "network_grid": asdict(prepared.grid),
+            "normalisation": {role: asdict(scale) for role, scale in prepared.scales.items()},
+            "clean_up": [asdict(removal) for removal in removals],
+            "stages": self.clock.stages,
+            "seconds": self.clock.seconds,
+            "warnings": self.warnings,
+        }
+
+
+def _write_json(path: Path, data: dict[str, Any]) -> None:
+    path.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,82 @@
+"""What it took to make a result: seconds and peak memory by stage, versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+
+_STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+_RESETS_PEAK = "5"
+
+
+def peak_memory_mb() -> float | None:
+    """Largest resident memory of this process since the last reset, in MB (10^6 bytes); None if unknown."""
+    if _STATUS.is_file():
+        for line in _STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return float(line.split()[1]) * 1024 / 1e6
+    try:
+        import resource
+    except ImportError:  # Windows: the standard library does not tell.
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak if sys.platform == "darwin" else peak * 1024) / 1e6
+
+
+def _reset_peak() -> None:
+    """Start a new peak where the system allows; elsewhere the peak is that of the run so far."""
+    if _CLEAR.exists() and os.access(_CLEAR, os.W_OK):
+        _CLEAR.write_text(_RESETS_PEAK)
+
+
+class StageClock:
+    """Seconds and peak memory of each stage of a run, in order."""
+
+    def __init__(self) -> None:
+        self.stages: list[dict[str, Any]] = []
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Measure what happens inside."""
+        _reset_peak()
+        started = time.perf_counter()
+        yield
+        peak = peak_memory_mb()
+        self.stages.append(
+            {
+                "stage": name,
+                "seconds": round(time.perf_counter() - started, 3),
+                "peak_memory_mb": None if peak is None else round(peak, 1),
+            }
+        )
+
+    @property
+    def seconds(self) -> float:
+        """Seconds over all stages."""
+        return round(sum(stage["seconds"] for stage in self.stages), 3)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the program, of Python and of the packages that shape a result."""
+    found = {"gliomaseg": __version__, "python": platform.python_version()}
+    for package in ("torch", "numpy", "scipy", "SimpleITK", "safetensors"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "unknown"
+    return found
+
+
+def system() -> str:
+    """Operating system and processor architecture; nothing that names the machine or its user."""
+    return f"{platform.system()} {platform.machine()}"

@@ -1,0 +1,68 @@
+"""What ``gliomaseg train`` does: load cases, synthesise, train, write a model folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..model.weights import find_model, load_network, read_description
+from .cases import CaseFiles, TrainingCase, find_cases, iter_loaded, split_by_patient
+from .config import Recipe
+from .loop import Trainer
+from .pool import Pool, fill_cache, read_cached
+
+Report = Callable[[str], None]
+_VALIDATION_SHARE = 0.2
+
+
+def split_cases(cases: Sequence[CaseFiles], recipe: Recipe) -> tuple[list[CaseFiles], list[CaseFiles]]:
+    """Training and validation cases: by the names in the recipe, else a fifth of the patients by its seed."""
+    usable = [c for c in cases if c.name not in recipe.exclude]
+    held = [c for c in usable if c.name in recipe.validation]
+    if held:
+        return [c for c in usable if c.name not in recipe.validation], held
+    return split_by_patient(usable, _VALIDATION_SHARE, recipe.seed)
+
+
+def _synthetic(data: Sequence[Path], recipe: Recipe, cache: Path, report: Report) -> list[TrainingCase]:
+    def told(done: int) -> None:
+        if done % 20 == 0:
+            report(f"synthesised {done} of {recipe.synthetic_cases}")
+
+    held = (*recipe.validation, *recipe.exclude)
+    seeds = range(recipe.seed * 100_000, recipe.seed * 100_000 + recipe.synthetic_cases)
+    paths = fill_cache(data[0], held, recipe.input, cache, seeds, progress=told)
+    return [read_cached(path) for path in paths]
+
+
+def train(
+    data: Sequence[Path],
+    recipe: Recipe,
+    output: Path,
+    device: str = "cpu",
+    cache: Path | None = None,
+    report: Report = lambda line: None,
+) -> Trainer:
+    """Train ``recipe`` on the cases below ``data``; a run in ``output`` is resumed.
+
+    The first folder also feeds synthesis. ``cache`` keeps synthetic cases, by default inside ``output``.
+    Progress lines go to ``report``.
+    """
+    training, held = split_cases(find_cases(data), recipe)
+    report(f"{len(training)} training cases, {len(held)} held out: {', '.join(c.name for c in held)}")
+    cases = list(iter_loaded(training, recipe.input))
+    if recipe.synthetic_cases:
+        cases += _synthetic(data, recipe, cache or output, report)
+    validation = list(iter_loaded(held, recipe.input))
+
+    def told(row: dict[str, Any]) -> None:
+        report(json.dumps(row))
+
+    trainer = Trainer(recipe, Pool.of(cases, recipe.mix), validation, output, device, told)
+    if recipe.initial:
+        source = load_network(read_description(find_model(recipe.initial)))
+        trainer.start_from(source.state_dict())
+    trainer.run()
+    return trainer
