@@ -21,6 +21,14 @@ def test_lesions_merge_exactly_as_far_as_their_dilations_touch(build, label, reg
     assert find_lesions(far)[region].count == 2
 
 
+def test_dilations_that_meet_only_at_a_corner_merge(build):
+    # Three dilations by the 18-connected element reach 3 voxels along each axis and 6 in all. Nearest corners
+    # 5 + 5 + 5 apart leave a step of one along every axis, which only the 26-neighbourhood takes.
+    block = (3, 1, 5, 1, 5, 1, 5)
+    assert find_lesions(build((20, 20, 20), block, (3, 9, 13, 9, 13, 9, 13)))["ET"].count == 1
+    assert find_lesions(build((20, 20, 20), block, (3, 9, 13, 9, 13, 10, 14)))["ET"].count == 2
+
+
 @pytest.mark.parametrize(
     ("label", "region", "voxels", "counts"),
     [
