@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from GliomaSegLib.errors import InputRefused
 from GliomaSegLib.labels import CLASS_NAMES
 from GliomaSegLib.training.synthesis import Sources, SyntheticCase, find_sources, synthesise_case
+from GliomaSegLib.training.synthesis.cases import KINDS
 
 HELD_OUT = ("BraTS2021_01478", "BraTS2021_01481", "patient19")
 NUMBER = {name: number for number, name in enumerate(CLASS_NAMES)}
-pytestmark = pytest.mark.data
 
 
 @pytest.fixture(scope="module")
-def sources() -> Sources:
+def all_sources() -> Sources:
     folder = Path(os.environ.get("GLIOMASEG_DATA", Path(__file__).parents[4] / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"the real scans are not there: {folder.name}")
@@ -25,15 +27,25 @@ def sources() -> Sources:
 
 
 @pytest.fixture(scope="module")
+def sources(all_sources: Sources) -> Sources:
+    """One brain with a tumour, one without, one label map: quick to load."""
+    real = tuple(s for s in all_sources.real if "01484" in s.name or "MS" in s.name)
+    return replace(all_sources, real=real, label_maps=all_sources.label_maps[:1], icbm=False)
+
+
+@pytest.fixture(scope="module")
 def cases(sources: Sources) -> list[SyntheticCase]:
     return [synthesise_case(sources, seed, 4.0) for seed in range(24)]
 
 
-def test_held_out_scans_are_left_out(sources: Sources) -> None:
-    names = [source.name for source in sources.real]
-    assert names and not any(word in name for name in names for word in HELD_OUT)
+@pytest.mark.data
+def test_held_out_scans_are_left_out(all_sources: Sources) -> None:
+    names = [source.name for source in all_sources.real]
+    assert len(names) >= 7 and not any(word in name for name in names for word in HELD_OUT)
+    assert all(path.is_file() for source in all_sources.real for _, path in source.paths)
 
 
+@pytest.mark.data
 def test_same_seed_same_case_other_seed_another(sources: Sources, cases: list[SyntheticCase]) -> None:
     again = synthesise_case(sources, 3, 4.0)
     assert np.array_equal(again.labels, cases[3].labels)
@@ -42,17 +54,41 @@ def test_same_seed_same_case_other_seed_another(sources: Sources, cases: list[Sy
     assert len({case.labels.tobytes() for case in cases}) > 20
 
 
+@pytest.mark.data
 def test_volumes_are_zero_outside_the_brain_and_finite(cases: list[SyntheticCase]) -> None:
     for case in cases:
         assert len(case.volumes) >= 3
         assert case.labels.dtype == np.uint8 and not case.labels[~case.brain].any()
+        assert case.grid.spacing_mm == (4.0, 4.0, 4.0)
         for volume in case.volumes.values():
             assert volume.shape == case.labels.shape == case.grid.shape
             assert volume.dtype == np.float32 and np.isfinite(volume).all() and volume.min() >= 0
             assert not volume[~case.brain].any()
 
 
-def test_every_structure_is_there_in_some_and_missing_in_others(cases: list[SyntheticCase]) -> None:
+@pytest.mark.data
+def test_every_kind_and_structure_turns_up(cases: list[SyntheticCase]) -> None:
+    assert {case.kind for case in cases} == set(KINDS)
     for name in ("NETC", "SNFH", "ET", "RC"):
         present = [bool((case.labels == NUMBER[name]).any()) for case in cases]
         assert any(present) and (name == "SNFH" or not all(present)), name
+
+
+@pytest.mark.data
+def test_enhancing_tissue_is_brighter_after_contrast(cases: list[SyntheticCase]) -> None:
+    """Against the rest of the brain, in every case with enough of it: what ET means."""
+    checked = 0
+    for case in cases:
+        et = case.labels == NUMBER["ET"]
+        if et.sum() < 8 or not {"t1", "t1c"} <= case.volumes.keys():
+            continue
+        plain = case.brain & (case.labels == 0)
+        ratio = {r: np.median(case.volumes[r][et]) / np.median(case.volumes[r][plain]) for r in ("t1", "t1c")}
+        assert ratio["t1c"] > ratio["t1"], case.source
+        checked += 1
+    assert checked >= 4
+
+
+def test_a_folder_without_scans_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputRefused, match="brats2021"):
+        find_sources(tmp_path, ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,13 +11,16 @@ from .anatomy import Background, background
 from .artefacts import drop_sequence, spoil
 from .fields import FloatArray
 from .geometry import Push, bend, sampling_points
+from .label_maps import load_icbm, load_label_map
 from .layout import Layout, choose_centre, lay_out, radius_mm
 from .operation import operate
-from .painting import Palette, add_distractors, paint, palette
+from .painting import add_distractors, paint, palette
 from .plan import LesionPlan, draw_plan
+from .rendering import rendered_background
 from .sources import RealSource, Sources
+from .transplant import graft, place_lesion, shape_only
 
-KINDS: dict[str, float] = {"painted": 0.75, "operated": 0.25}
+KINDS: dict[str, float] = {"painted": 0.4, "operated": 0.14, "transplanted": 0.13, "label_map": 0.33}
 """Share of each kind of case."""
 
 MISSING_CHANCE = 0.12
@@ -47,6 +50,10 @@ def synthesise_case(sources: Sources, seed: int, spacing_mm: float = 2.0) -> Syn
     kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
     if kind == "operated" and sources.with_tumour:
         return _operated_case(rng, sources, spacing_mm)
+    if kind == "transplanted" and sources.with_tumour:
+        return _transplanted_case(rng, sources, spacing_mm)
+    if kind == "label_map" and (sources.label_maps or sources.icbm):
+        return _label_map_case(rng, sources, spacing_mm)
     return _painted_case(rng, sources, spacing_mm)
 
 
@@ -81,20 +88,34 @@ def _painted_case(rng: np.random.Generator, sources: Sources, spacing_mm: float)
     """A simulated lesion in a real brain, away from or instead of the brain's own tumour."""
     source = _pick(rng, sources.real)
     ground = background(source, spacing_mm, keep_tumour=bool(rng.random() < 0.15))
+    return _with_simulated_lesion(rng, ground, "painted")
+
+
+def _label_map_case(rng: np.random.Generator, sources: Sources, spacing_mm: float) -> SyntheticCase:
+    """A simulated lesion in a brain rendered from labels alone."""
+    number = int(rng.integers(len(sources.label_maps) + int(sources.icbm)))
+    if number < len(sources.label_maps):
+        anatomy = load_label_map(sources.label_maps[number], spacing_mm)
+    else:
+        anatomy = load_icbm(spacing_mm)
+    return _with_simulated_lesion(rng, rendered_background(rng, anatomy), "label_map")
+
+
+def _with_simulated_lesion(rng: np.random.Generator, ground: Background, kind: str) -> SyntheticCase:
+    """A lesion planned, laid out and painted into ``ground``."""
     plan = draw_plan(rng)
     centre = choose_centre(rng, ground.anatomy, plan, ground.labels > 0)
     ground = _bent(rng, ground, plan, centre)
-    tones = palette(ground.volumes, ground.anatomy, ground.medians)
     layout = lay_out(rng, ground.anatomy, plan, centre)
     labels = np.where(layout.labels > 0, layout.labels, ground.labels)
-    volumes = _painted(rng, ground, tones, layout, labels)
-    return _finish(rng, ground, volumes, labels, "painted")
+    return _finish(rng, ground, _painted(rng, ground, layout, labels), labels, kind)
 
 
 def _painted(
-    rng: np.random.Generator, ground: Background, tones: Palette, layout: Layout, labels: np.ndarray
+    rng: np.random.Generator, ground: Background, layout: Layout, labels: np.ndarray
 ) -> dict[str, FloatArray]:
-    """Distractors first, then the lesion over the brain."""
+    """The background's volumes with distractors first, then the layout over them."""
+    tones = palette(ground.volumes, ground.anatomy, ground.medians)
     volumes = {role: volume.copy() for role, volume in ground.volumes.items()}
     add_distractors(rng, volumes, ground.anatomy, tones, labels > 0)
     return paint(rng, volumes, ground.anatomy, tones, layout)
@@ -105,20 +126,37 @@ def _bent(rng: np.random.Generator, ground: Background, plan: LesionPlan, centre
     spacing = ground.anatomy.spacing_mm
     radius = radius_mm(max(plan.cavity_ml, plan.et_ml + plan.netc_ml, 0.1))
     push = Push(centre, 0.8 * radius, plan.mass_effect * radius) if abs(plan.mass_effect) > 0.05 else None
-    points = sampling_points(rng, ground.anatomy.brain.shape, spacing, float(rng.uniform(0.5, 2.5)), push)
-    return bend(ground, points)
+    warp_mm = float(rng.uniform(0.5, 2.5))
+    return bend(ground, sampling_points(rng, ground.anatomy.brain.shape, spacing, warp_mm, push))
 
 
 def _operated_case(rng: np.random.Generator, sources: Sources, spacing_mm: float) -> SyntheticCase:
     """A real tumour with part of its core turned into a cavity."""
-    source = _pick(rng, sources.with_tumour)
-    ground = background(source, spacing_mm, keep_tumour=True)
-    points = sampling_points(rng, ground.anatomy.brain.shape, spacing_mm, float(rng.uniform(0.5, 2.5)), None)
-    ground = bend(ground, points)
-    tones = palette(ground.volumes, ground.anatomy, ground.medians)
+    ground = background(_pick(rng, sources.with_tumour), spacing_mm, keep_tumour=True)
+    warp_mm = float(rng.uniform(0.5, 2.5))
+    ground = bend(ground, sampling_points(rng, ground.anatomy.brain.shape, spacing_mm, warp_mm, None))
+    return _operated(rng, ground, "operated")
+
+
+def _operated(rng: np.random.Generator, ground: Background, kind: str) -> SyntheticCase:
     layout = operate(rng, ground)
-    volumes = {role: volume.copy() for role, volume in ground.volumes.items()}
-    add_distractors(rng, volumes, ground.anatomy, tones, ground.labels > 0)
-    volumes = paint(rng, volumes, ground.anatomy, tones, layout)
     labels = np.where(layout.labels > 0, layout.labels, ground.labels)
-    return _finish(rng, ground, volumes, labels, "operated")
+    return _finish(rng, ground, _painted(rng, ground, layout, labels), labels, kind)
+
+
+def _transplanted_case(rng: np.random.Generator, sources: Sources, spacing_mm: float) -> SyntheticCase:
+    """A real lesion in another brain: grafted as it is, its shape painted afresh, or grafted and operated."""
+    donor = background(_pick(rng, sources.with_tumour), spacing_mm, keep_tumour=True)
+    host = background(_pick(rng, sources.real), spacing_mm, keep_tumour=False)
+    warp_mm = float(rng.uniform(0.5, 2.5))
+    host = bend(host, sampling_points(rng, host.anatomy.brain.shape, spacing_mm, warp_mm, None))
+    own, lesion = place_lesion(rng, donor, host)
+    labels = np.where(own > 0, own, host.labels).astype(np.uint8)
+    if rng.random() < 0.4:
+        volumes = _painted(rng, host, shape_only(own, spacing_mm), labels)
+        return _finish(rng, host, volumes, labels, "transplanted")
+    volumes = graft(rng, host, own, lesion)
+    ground = replace(host, volumes=volumes, labels=labels)
+    if rng.random() < 0.5:
+        return _operated(rng, ground, "transplanted")
+    return _finish(rng, ground, volumes, labels, "transplanted")

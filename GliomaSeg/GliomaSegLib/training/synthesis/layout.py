@@ -247,7 +247,8 @@ def _inner_part(rng: np.random.Generator, whole: BoolArray, inner_ml: float, ana
     rough = rough_field(rng, inside.shape, 10.0, anatomy.spacing_mm)
     cost = (-inside + rng.uniform(0.3, 1.0) * 0.4 * inside.max() * rough).astype(np.float32)
     result = np.zeros_like(whole)
-    result[box] = fill_to_volume(cost, whole[box], inner_ml, anatomy.voxel_ml, connected=False)
+    inner = fill_to_volume(cost, whole[box], inner_ml, anatomy.voxel_ml, connected=False)
+    result[box] = _smooth(inner, 0.7) & whole[box] if inner.sum() > 40 else inner
     return result
 
 

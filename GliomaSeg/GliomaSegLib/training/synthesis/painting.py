@@ -67,8 +67,7 @@ class Painter:
         if cavity.any() and self.rng.random() < 0.6:
             self._scar(cavity)
         if (self.labels == NETC).any():
-            core = materials.cyst_fluid(self.rng) if self.cystic else materials.solid_core(self.rng)
-            self._fill(self.labels == NETC, core)
+            self._core(self.labels == NETC)
         if (self.labels == ET).any():
             self._fill(self.labels == ET, materials.enhancing(self.rng))
         if cavity.any():
@@ -87,13 +86,26 @@ class Painter:
     def _target(self, material: Material, role: str, grain: FloatArray) -> FloatArray:
         """Intensities of a material: its ratio to white matter, its texture and the scan's own noise."""
         mean = material.ratio[role] * self.tones.white[role]
-        noise = self.rng.standard_normal(grain.shape, dtype=np.float32) * np.float32(self.tones.noise[role])
+        noise = ndimage.gaussian_filter(self.rng.standard_normal(grain.shape, dtype=np.float32), 0.45)
+        noise *= np.float32(1.5 * self.tones.noise[role])
         sign = -1.0 if role in ("t1", "t1c") else 1.0
         return np.asarray(mean * (1 + sign * material.texture * grain) + noise, dtype=np.float32)
 
     def _blend(self, role: str, share: FloatArray, target: FloatArray) -> None:
         view = self.volumes[role][self.box]
         view[...] = np.maximum(view + share * (target - view), 0)
+
+    def _core(self, mask: BoolArray) -> None:
+        """Non-enhancing core: solid or necrotic; a cyst is fluid, in six of ten with a second compartment."""
+        if not self.cystic:
+            self._fill(mask, materials.solid_core(self.rng))
+            return
+        self._fill(mask, materials.cyst_fluid(self.rng))
+        if self.rng.random() < 0.6:
+            field = rough_field(self.rng, mask.shape, float(self.rng.uniform(12.0, 30.0)), self.spacing)
+            other = mask & (field > float(self.rng.uniform(-0.5, 1.0)))
+            second = materials.solid_core if self.rng.random() < 0.6 else materials.cyst_fluid
+            self._fill(other, second(self.rng))
 
     def _fill(self, mask: BoolArray, material: Material) -> None:
         """One material over one mask, its texture partly shared by the sequences."""

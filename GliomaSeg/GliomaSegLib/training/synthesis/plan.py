@@ -28,7 +28,7 @@ class LesionPlan:
     heed_tissue: bool = True
 
 
-STYLES: dict[str, float] = {"treated": 0.66, "ring": 0.12, "solid": 0.09, "cystic": 0.08, "none": 0.05}
+STYLES: dict[str, float] = {"treated": 0.62, "ring": 0.13, "solid": 0.09, "cystic": 0.11, "none": 0.05}
 """Share of each style among painted lesions."""
 
 
@@ -61,7 +61,7 @@ def draw_plan(rng: np.random.Generator) -> LesionPlan:
         netc_ml=core * (1 - share),
         snfh_ml=snfh * (0.4 if style == "cystic" else 1.0),
         superficial=bool(rng.random() < 0.5),
-        mass_effect=float(rng.uniform(0.2, 0.7)) if core > 4 else float(rng.uniform(0.0, 0.4)),
+        mass_effect=float(rng.uniform(0.25, 0.75)) if core > 4 else float(rng.uniform(0.0, 0.4)),
         heed_tissue=bool(rng.random() < 0.8),
     )
 
