@@ -13,7 +13,7 @@ METHODS = ("robust", "zscore")
 _IQR_OF_NORMAL = 1.349
 """Inter-quartile range of the standard normal distribution: makes ``robust`` comparable with ``zscore``."""
 _FOREGROUND_FRACTION = 0.12
-"""Share of the 99th percentile above which a smoothed voxel is foreground; tried on BraTS 2021 and MS brains."""
+"""Share of the 99th percentile above which a smoothed voxel is foreground; tried on BraTS 2021 and MS."""
 
 BoolArray = npt.NDArray[np.bool_]
 

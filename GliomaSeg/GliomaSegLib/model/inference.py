@@ -105,7 +105,7 @@ def _fallback(
 
 
 def _window_for(shape: tuple[int, ...], options: InferenceOptions, network: GliomaNetwork) -> int | None:
-    """None when the whole input fits by the model's measured bytes a voxel, else the edge of a window."""
+    """None when the input fits by the model's measured bytes a voxel, else a window's edge."""
     budget = _SHARE_OF_FREE_MEMORY * free_memory_bytes(options.device)
     multiple = network.spec.multiple
     voxels = float(np.prod([-(-s // multiple) * multiple for s in shape]))

@@ -54,7 +54,9 @@ class NetworkSpec:
         if unknown:
             raise ValueError(f"unknown network setting {', '.join(unknown)}")
         for name, value in values.items():
-            expected = {"bool": bool, "int": int, "float": (int, float), "str": str}[str(known[name])]
+            kinds: dict[str, tuple[type, ...]]
+            kinds = {"bool": (bool,), "int": (int,), "float": (int, float), "str": (str,)}
+            expected = kinds[str(known[name])]
             if not isinstance(value, expected) or (isinstance(value, bool) and known[name] != "bool"):
                 raise TypeError(f"network setting {name} is {value!r}, not of type {known[name]}")
         return cls(**values)

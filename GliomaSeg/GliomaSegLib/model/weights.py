@@ -37,8 +37,8 @@ class ModelDescription:
     """What ``model.json`` says, checked.
 
     ``classes``: abbreviation of each output channel. ``temperature`` divides the logits (calibration).
-    ``smallest_ml``: by abbreviation, islands below this volume are removed. ``bytes_per_voxel``: peak memory of
-    one pass, as measured, for each voxel of the padded input. ``facts`` is the whole file.
+    ``smallest_ml``: by abbreviation, islands below this volume are removed. ``bytes_per_voxel``: peak memory
+    of one pass, as measured, for each voxel of the padded input. ``facts`` is the whole file.
     """
 
     folder: Path
@@ -112,7 +112,8 @@ def _checked(folder: Path, facts: dict[str, Any]) -> ModelDescription:
     network = NetworkSpec.from_dict(facts["network"])
     spec = InputSpec.from_dict(facts["input"])
     classes = tuple(facts["classes"])
-    if len(set(classes)) != len(classes) or not set(classes) <= set(CLASS_NAMES) or classes[0] != CLASS_NAMES[0]:
+    known = len(set(classes)) == len(classes) and set(classes) <= set(CLASS_NAMES)
+    if not known or classes[:1] != CLASS_NAMES[:1]:
         raise ValueError(f"classes must be distinct and from {', '.join(CLASS_NAMES)}, background first")
     if network.classes != len(classes) or network.in_channels != len(spec.channels):
         raise ValueError("the network's channels do not fit its classes and sequences")
@@ -151,7 +152,9 @@ def load_network(description: ModelDescription) -> GliomaNetwork:
     if not description.weights_file.is_file():
         raise _refused(name, f"{file} is missing")
     if file_sha256(description.weights_file) != description.sha256:
-        raise _refused(name, f"the checksum of {file} is not the one in {MODEL_FILE}: it was damaged or changed")
+        raise _refused(
+            name, f"the checksum of {file} is not the one in {MODEL_FILE}: it was damaged or changed"
+        )
     tensors = _read_tensors(description)
     try:
         network = build_network(description.network, seed=0)

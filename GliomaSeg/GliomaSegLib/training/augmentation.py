@@ -90,8 +90,8 @@ def build_augmentation(
     def augment(case: TrainingCase, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         rng = np.random.default_rng(seed)
         chain.set_random_state(seed=int(rng.integers(2**31)))
-        inside = (case.image != 0).any(axis=0, keepdims=True)
-        present = case.image.any(axis=(1, 2, 3))
+        inside = np.asarray((case.image != 0).any(axis=0, keepdims=True))
+        present = np.asarray(case.image.any(axis=(1, 2, 3)))
         sample: Sample = {
             "image": torch.from_numpy(case.image.astype(np.float32)),
             "label": torch.from_numpy(case.labels[None].astype(np.float32)),
@@ -100,8 +100,8 @@ def build_augmentation(
         made = chain(sample)
         made = made[0] if isinstance(made, list) else made
         # Shifts and noise reached the outside and missing sequences too: both are zero in inference.
-        inside = np.asarray(made["inside"]) > 0.5
-        image = np.asarray(made["image"]) * inside * present[:, None, None, None]
+        kept = np.asarray(made["inside"]) > 0.5
+        image = np.asarray(made["image"]) * kept * present[:, None, None, None]
         image = np.ascontiguousarray(drop_sequence(image, spec.missing_sequence, rng), np.float32)
         target = np.asarray(made["label"])[0].astype(np.int64)
         return torch.from_numpy(image), torch.from_numpy(target)

@@ -90,9 +90,13 @@ def find_cases(folders: Collection[Path]) -> list[CaseFiles]:
         here = 0
         for folder in sorted(p for p in [top, *top.rglob("*")] if p.is_dir()):
             case = _brats_case(folder) or _plain_case(folder)
-            if case is not None:
-                found[case.name] = case
-                here += 1
+            if case is None:
+                continue
+            if found.setdefault(case.name, case) != case:
+                raise InputRefused(
+                    f"There are two cases named {case.name}: rename one, or leave a folder out."
+                )
+            here += 1
         if not here:
             raise InputRefused(
                 f"The data folder {top.name} holds no case in BraTS naming, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,24 @@ import torch
 from ..errors import InputRefused
 
 CHECKPOINT = "checkpoint.pt"
+BEST = "best.pt"
+"""Weights of the best validation so far."""
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Write beside, then replace: a kill leaves the earlier checkpoint whole."""
-    beside = folder / f"{CHECKPOINT}.part"
+    _save(folder / CHECKPOINT, state)
+
+
+def save_weights(folder: Path, weights: dict[str, torch.Tensor]) -> None:
+    """Keep ``weights`` as the folder's best."""
+    _save(folder / BEST, weights)
+
+
+def _save(path: Path, state: dict[str, Any]) -> None:
+    beside = path.with_name(f"{path.name}.part")
     torch.save(state, beside)
-    beside.replace(folder / CHECKPOINT)
+    beside.replace(path)
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
@@ -27,11 +39,11 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
         raise InputRefused(
             f"The checkpoint in {folder.name} is damaged: delete it to start again."
         ) from error
-    if not isinstance(state, dict):
+    if not isinstance(state, dict) or "recipe" not in state:
         raise InputRefused(f"The checkpoint in {folder.name} is not one of ours: choose another folder.")
     return state
 
@@ -43,8 +55,9 @@ def append_history(folder: Path, row: dict[str, Any]) -> None:
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
-    """All rows of ``history.jsonl``, the oldest first."""
+    """All rows of ``history.jsonl``, the oldest first; of a step that was run again, the latest."""
     path = folder / "history.jsonl"
     if not path.is_file():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return list({row["step"]: row for row in rows}.values())

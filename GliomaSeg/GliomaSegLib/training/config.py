@@ -13,6 +13,11 @@ from ..intake.preparation import InputSpec
 from ..model.network import NetworkSpec
 
 
+def _check(fits: bool, sentence: str) -> None:
+    if not fits:
+        raise ValueError(sentence)
+
+
 @dataclass(frozen=True)
 class OptimiserSpec:
     """``name`` adam or adamw; ``learning_rate`` at its peak; ``clip`` largest gradient norm (0: none)."""
@@ -21,6 +26,11 @@ class OptimiserSpec:
     learning_rate: float = 1.5e-3
     weight_decay: float = 1e-4
     clip: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check(self.name in {"adam", "adamw"}, f"optimiser {self.name!r} is neither adam nor adamw")
+        _check(self.learning_rate > 0, "learning_rate must be above 0")
+        _check(min(self.weight_decay, self.clip) >= 0, "weight_decay and clip must be at least 0")
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,11 @@ class ScheduleSpec:
     warm_up: int = 50
     factor: float = 0.5
     patience: int = 3
+
+    def __post_init__(self) -> None:
+        _check(self.name in {"cosine", "plateau"}, f"schedule {self.name!r} is neither cosine nor plateau")
+        _check(0 < self.factor < 1, "factor must lie between 0 and 1")
+        _check(min(self.warm_up, self.patience) >= 0, "warm_up and patience must be at least 0")
 
 
 @dataclass(frozen=True)
@@ -48,6 +63,13 @@ class LossSpec:
     tversky_alpha: float = 0.3
     class_weights: tuple[float, ...] = ()
 
+    def __post_init__(self) -> None:
+        terms = (self.cross_entropy, self.focal, self.dice, self.tversky)
+        _check(min(terms) >= 0 and max(terms) > 0, "a loss needs terms of weight 0 or more, one above 0")
+        _check(self.focal_gamma >= 0, "focal_gamma must be at least 0")
+        _check(0 <= self.tversky_alpha <= 1, "tversky_alpha must be from 0 to 1")
+        _check(all(w >= 0 for w in self.class_weights), "class_weights must be at least 0")
+
 
 @dataclass(frozen=True)
 class AugmentationSpec:
@@ -63,6 +85,11 @@ class AugmentationSpec:
     blur: float = 0.15
     low_resolution: float = 0.15
     missing_sequence: float = 0.15
+
+    def __post_init__(self) -> None:
+        for name in set(asdict(self)) - {"rotate_degrees", "scale"}:
+            _check(0 <= getattr(self, name) <= 1, f"{name} is a probability, 0 to 1")
+        _check(self.rotate_degrees >= 0 and 0 <= self.scale < 1, "rotate_degrees or scale is out of range")
 
 
 @dataclass(frozen=True)
@@ -99,6 +126,16 @@ class Recipe:
     loss: LossSpec = field(default_factory=LossSpec)
     augmentation: AugmentationSpec = field(default_factory=AugmentationSpec)
 
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "validate_every", "norm_cases"):
+            _check(getattr(self, name) >= 1, f"{name} must be at least 1")
+        for name in ("seed", "early_stopping", "synthetic_cases"):
+            _check(getattr(self, name) >= 0, f"{name} must be at least 0")
+        _check(0 <= self.ema < 1, "ema must be at least 0 and below 1")
+        _check(0 <= self.freeze_norm_from <= 1, "freeze_norm_from must be from 0 to 1")
+        _check(len(self.patch) in {0, 3} and all(p >= 1 for p in self.patch), "patch must be three numbers")
+        _check(min(self.mix.values(), default=-1) >= 0, "mix must give kinds of cases weights of 0 or more")
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data, kept beside the checkpoints."""
         return {**asdict(self), "network": self.network.to_dict(), "input": self.input.to_dict()}
@@ -113,19 +150,30 @@ _SECTIONS = {
 
 
 def _flat(kind: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    known = {f.name for f in fields(kind)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise UsageError(
-            f"Training recipe {where}: unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}."
-        )
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    known = {f.name: str(f.type) for f in fields(kind)}
+    if unknown := sorted(set(values) - set(known)):
+        names = ", ".join(sorted(known))
+        raise UsageError(f"Training recipe {where}: unknown setting {', '.join(unknown)}; known are {names}.")
+    return {name: _typed(name, value, known[name]) for name, value in values.items()}
+
+
+def _typed(name: str, value: Any, kind: str) -> Any:
+    """``value`` as the field ``name`` of type ``kind`` wants it. Raises ``TypeError`` when it can't be."""
+    if kind == "float" and isinstance(value, str):
+        # YAML 1.1 reads 1e-4, without a dot, as text.
+        value = float(value)
+    wanted: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,)}
+    if kind in wanted and (isinstance(value, bool) or not isinstance(value, wanted[kind])):
+        raise TypeError(f"{name} is {value!r}, not of type {kind}")
+    if kind.startswith("tuple") and not isinstance(value, list | tuple):
+        raise TypeError(f"{name} is {value!r}, not a list")
+    return tuple(value) if isinstance(value, list) else value
 
 
 def recipe_from_dict(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
     """Build a recipe from plain data. Raises ``UsageError`` for an unknown setting or a wrong value."""
-    data = _flat(Recipe, values, where)
     try:
+        data = _flat(Recipe, values, where)
         for section, kind in _SECTIONS.items():
             if section in data:
                 data[section] = kind(**_flat(kind, data[section], f"{where}, {section}"))
@@ -134,7 +182,7 @@ def recipe_from_dict(values: Mapping[str, Any], where: str = "recipe") -> Recipe
         if "input" in data:
             data["input"] = InputSpec.from_dict({**InputSpec().to_dict(), **data["input"]})
         return Recipe(**data)
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise UsageError(f"Training recipe {where}: {error}.") from error
 
 

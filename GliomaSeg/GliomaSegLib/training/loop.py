@@ -17,9 +17,10 @@ from ..model.network import GliomaNetwork, build_network
 from .augmentation import build_augmentation
 from .averaging import AveragedNetwork, batch_norms, recompute_norm
 from .cases import TrainingCase
-from .checkpoint import append_history, load_checkpoint, save_checkpoint
+from .checkpoint import append_history, load_checkpoint, save_checkpoint, save_weights
 from .config import Recipe
 from .losses import SummedLoss
+from .parallel import current_team, from_first, in_parallel
 from .pool import Pool
 from .validation import validate
 
@@ -28,7 +29,10 @@ Report = Callable[[dict[str, Any]], None]
 
 @dataclass
 class Trainer:
-    """One run of a recipe over a pool of cases; ``folder`` takes checkpoints and ``history.jsonl``."""
+    """One run of a recipe over a pool of cases; ``folder`` takes checkpoints and ``history.jsonl``.
+
+    In a team of processes (``parallel.py``) each draws its own batches of ``batch_size``.
+    """
 
     recipe: Recipe
     pool: Pool
@@ -39,6 +43,7 @@ class Trainer:
     step: int = 0
     best: float = -math.inf
     without_gain: int = 0
+    losses: list[float] = field(default_factory=list)
     network: GliomaNetwork = field(init=False)
 
     def __post_init__(self) -> None:
@@ -48,6 +53,8 @@ class Trainer:
         if self.device == "cpu":
             # About a third faster on CPUs with AVX-512, measured on whole brains at 2 mm.
             self.network = self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.team = current_team()
+        self.parallel = in_parallel(self.network)
         self.averaged = AveragedNetwork(self.network, self.recipe.ema) if self.recipe.ema else None
         self.loss = SummedLoss(self.recipe.loss, spec.classes).to(self.device)
         self.augment = build_augmentation(self.recipe.augmentation, self.recipe.patch, spec.classes)
@@ -64,18 +71,18 @@ class Trainer:
     def run(self, stop_after: int | None = None) -> None:
         """Train to the recipe's last step, or ``stop_after`` further steps, validating on the way."""
         self._resume()
+        since = self.step
         last = self.recipe.steps if stop_after is None else min(self.recipe.steps, self.step + stop_after)
-        started, running = time.monotonic(), []
+        started = time.monotonic()
         while self.step < last and not self._tired():
             if self._freezes_now():
                 recompute_norm(self.network, self._norm_images())
-            running.append(self._train_step())
+            self.losses.append(self._train_step())
             self.step += 1
             if self.step % self.recipe.validate_every == 0 or self.step == self.recipe.steps:
-                row = {"step": self.step, "training_loss": sum(running) / len(running)}
-                seconds = (time.monotonic() - started) / len(running)
-                self._validate({**row, "seconds_per_step": round(seconds, 3)})
-                started, running = time.monotonic(), []
+                seconds = (time.monotonic() - started) / (self.step - since)
+                self._validate(seconds)
+                started, since = time.monotonic(), self.step
             elif self.step == last:
                 self._save()
 
@@ -100,7 +107,8 @@ class Trainer:
 
     def _batch(self) -> tuple[torch.Tensor, torch.Tensor]:
         made = []
-        for slot in range(self.recipe.batch_size):
+        first = self.team.rank * self.recipe.batch_size
+        for slot in range(first, first + self.recipe.batch_size):
             case = self.pool.draw(self.recipe.seed, self.step, slot)
             made.append(self.augment(case, _draw_seed(self.recipe.seed, self.step, slot)))
         size = [max(image.shape[axis] for image, _ in made) for axis in (1, 2, 3)]
@@ -109,7 +117,7 @@ class Trainer:
         return images.to(self.device), targets.to(self.device)
 
     def _train_step(self) -> float:
-        torch.manual_seed(_draw_seed(self.recipe.seed, self.step, -1) % 2**63)
+        torch.manual_seed(_draw_seed(self.recipe.seed, self.step, self.team.rank - 1))
         self.network.train()
         if self.step >= self._freeze_step():
             for norm in batch_norms(self.network):
@@ -118,7 +126,7 @@ class Trainer:
         if self.device == "cpu":
             images = images.to(memory_format=torch.channels_last_3d)
         with torch.autocast("cuda", torch.float16, enabled=self.device.startswith("cuda")):
-            loss = self.loss(self.network(images), targets)
+            loss = self.loss(self.parallel(images), targets)
         self.optimiser.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimiser)
@@ -139,30 +147,46 @@ class Trainer:
             recompute_norm(network, self._norm_images())
         return network.eval()
 
-    def _validate(self, row: dict[str, Any]) -> None:
-        if self.validation:
-            row.update(
-                {k: round(v, 4) for k, v in validate(self.evaluated(), self.validation, self.loss).items()}
-            )
-            if isinstance(self.schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
-                self.schedule.step(row["loss"])
-        row["learning_rate"] = self.optimiser.param_groups[0]["lr"]
+    def _validate(self, seconds_per_step: float) -> None:
+        """Score, keep the best weights, checkpoint; the first process does so for its whole team."""
+        shipped = self.evaluated() if self.team.writes else self.network
+        row = from_first(self._row(shipped, seconds_per_step) if self.team.writes else {})
+        self.losses.clear()
+        if self.validation and isinstance(self.schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            self.schedule.step(row["loss"])
         score = row.get("score", -row["training_loss"])
-        self.without_gain = 0 if score > self.best else self.without_gain + 1
         improved = score > self.best
+        self.without_gain = 0 if improved else self.without_gain + 1
         self.best = max(self.best, score)
+        if not self.team.writes:
+            return
+        if improved:
+            save_weights(self.folder, shipped.state_dict())
         append_history(self.folder, row)
         self._save()
-        if improved:
-            torch.save(self.evaluated().state_dict(), self.folder / "best.pt")
         self.report(row)
 
+    def _row(self, shipped: GliomaNetwork, seconds_per_step: float) -> dict[str, Any]:
+        row: dict[str, Any] = {
+            "step": self.step,
+            "training_loss": sum(self.losses) / len(self.losses),
+            "seconds_per_step": round(seconds_per_step, 3),
+            "learning_rate": self.optimiser.param_groups[0]["lr"],
+        }
+        if self.validation:
+            scores = validate(shipped, self.validation, self.loss)
+            row.update({name: round(value, 4) for name, value in scores.items()})
+        return row
+
     def _save(self) -> None:
+        if not self.team.writes:
+            return
         state = {
             "recipe": json.dumps(self.recipe.to_dict(), sort_keys=True),
             "step": self.step,
             "best": self.best,
             "without_gain": self.without_gain,
+            "losses": self.losses,
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -186,6 +210,7 @@ class Trainer:
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
         self.step, self.best, self.without_gain = state["step"], state["best"], state["without_gain"]
+        self.losses = list(state.get("losses", []))
         if self.averaged is not None:
             self.averaged.network.load_state_dict(state["averaged"])
             self.averaged.updates = state["updates"]
