@@ -1,6 +1,20 @@
 """Synthetic cases: simulated and transplanted lesions in real brains, and whole brains from label maps."""
 
+from .appearance import GapRow, appearance_gap, gap_table, volume_table
 from .cases import SyntheticCase, synthesise_case
+from .gallery import draw_gallery
 from .sources import Sources, find_sources
+from .writing import write_cases
 
-__all__ = ["Sources", "SyntheticCase", "find_sources", "synthesise_case"]
+__all__ = [
+    "GapRow",
+    "Sources",
+    "SyntheticCase",
+    "appearance_gap",
+    "draw_gallery",
+    "find_sources",
+    "gap_table",
+    "synthesise_case",
+    "volume_table",
+    "write_cases",
+]

@@ -15,7 +15,7 @@ from .label_maps import load_icbm, load_label_map
 from .layout import Layout, choose_centre, lay_out, radius_mm
 from .operation import operate
 from .painting import add_distractors, paint, palette
-from .plan import LesionPlan, draw_plan
+from .plan import LesionPlan, draw_plans
 from .rendering import rendered_background
 from .sources import RealSource, Sources
 from .transplant import graft, place_lesion, shape_only
@@ -103,12 +103,14 @@ def _label_map_case(rng: np.random.Generator, sources: Sources, spacing_mm: floa
 
 def _with_simulated_lesion(rng: np.random.Generator, ground: Background, kind: str) -> SyntheticCase:
     """A lesion planned, laid out and painted into ``ground``."""
-    plan = draw_plan(rng)
-    centre = choose_centre(rng, ground.anatomy, plan, ground.labels > 0)
-    ground = _bent(rng, ground, plan, centre)
-    layout = lay_out(rng, ground.anatomy, plan, centre)
-    labels = np.where(layout.labels > 0, layout.labels, ground.labels)
-    return _finish(rng, ground, _painted(rng, ground, layout, labels), labels, kind)
+    for number, plan in enumerate(draw_plans(rng)):
+        centre = choose_centre(rng, ground.anatomy, plan, ground.labels > 0)
+        if number == 0:
+            ground = _bent(rng, ground, plan, centre)
+        layout = lay_out(rng, ground.anatomy, plan, centre)
+        labels = np.where(layout.labels > 0, layout.labels, ground.labels).astype(np.uint8)
+        ground = replace(ground, volumes=_painted(rng, ground, layout, labels), labels=labels)
+    return _finish(rng, ground, ground.volumes, ground.labels, kind)
 
 
 def _painted(

@@ -112,7 +112,8 @@ def _cavity(
     shape, spacing = anatomy.brain.shape, anatomy.spacing_mm
     radius = radius_mm(plan.cavity_ml)
     if rng.random() < 0.5:
-        cost = ellipsoid(rng, shape, centre, spacing, 0.3)
+        # One in three is a slit: a cavity that has collapsed.
+        cost = ellipsoid(rng, shape, centre, spacing, 0.3 if rng.random() < 0.66 else 0.65)
     else:
         cost = facets(rng, shape, centre, spacing, int(rng.integers(6, 12)))
     rough = rough_field(rng, shape, max(1.3 * radius, 4 * spacing), spacing)
@@ -190,7 +191,7 @@ def _wall_segments(
     spacing = anatomy.spacing_mm
     gap = distance_mm(cavity, spacing, 14.0)
     patch = rough_field(rng, labels.shape, 18.0, spacing)
-    thickness = rng.uniform(2.0, 4.5)
+    thickness = rng.uniform(1.3, 4.5)
     cost = gap / thickness + np.float32(rng.uniform(0.8, 2.0)) * patch
     allowed = room & ~cavity & (gap < 12.0) & (labels == 0)
     mask = fill_to_volume(cost, allowed, et_ml, anatomy.voxel_ml, connected=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -64,6 +64,28 @@ def draw_plan(rng: np.random.Generator) -> LesionPlan:
         mass_effect=float(rng.uniform(0.25, 0.75)) if core > 4 else float(rng.uniform(0.0, 0.4)),
         heed_tissue=bool(rng.random() < 0.8),
     )
+
+
+SECOND_LESION_CHANCE = 0.12
+"""How often a case has a second, smaller lesion elsewhere."""
+
+
+def draw_plans(rng: np.random.Generator) -> list[LesionPlan]:
+    """The plans of one case: one lesion, now and then a smaller second one without push."""
+    plans = [draw_plan(rng)]
+    if rng.random() < SECOND_LESION_CHANCE:
+        second, share = draw_plan(rng), float(rng.uniform(0.1, 0.5))
+        plans.append(
+            replace(
+                second,
+                cavity_ml=second.cavity_ml * share,
+                et_ml=second.et_ml * share,
+                netc_ml=second.netc_ml * share,
+                snfh_ml=second.snfh_ml * share,
+                mass_effect=0.0,
+            )
+        )
+    return plans
 
 
 def _treated(rng: np.random.Generator) -> LesionPlan:

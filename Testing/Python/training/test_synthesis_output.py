@@ -1,0 +1,141 @@
+"""Simulated cases on disk, the gallery, and the table that sets them beside real ones, on phantoms."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from GliomaSegLib.errors import OutputRefused, UsageError
+from GliomaSegLib.intake.volume import ROLES
+from GliomaSegLib.labels import CLASS_NAMES
+from GliomaSegLib.training.cases import find_cases
+from GliomaSegLib.training.synthesis import (
+    Sources,
+    find_sources,
+    gap_table,
+    synthesise_case,
+    volume_table,
+    write_cases,
+)
+from GliomaSegLib.training.synthesis.appearance import case_statistics, compare
+from GliomaSegLib.training.synthesis.gallery import draw_slices, overlay, telling_slice
+
+SHAPE = (40, 46, 40)
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
+    """Two phantom heads in the layout of the data folder, one with a tumour, at 3.5 mm."""
+    top = tmp_path_factory.mktemp("phantoms")
+    z, y, x = np.meshgrid(*[np.arange(n) - (n - 1) / 2 for n in SHAPE], indexing="ij")
+    radius = np.sqrt((z / 16) ** 2 + (y / 19) ** 2 + (x / 16) ** 2)
+    ventricle = (np.abs(z) < 4) & (np.abs(y) < 7) & (np.abs(np.abs(x) - 3) < 2.5)
+    tumour = np.sqrt((z - 5) ** 2 + y**2 + (x - 9) ** 2) < 4
+    tones = {"t1": (0.8, 0.4, 0.7), "t1c": (0.85, 0.4, 1.4), "t2": (1.3, 3.0, 2.0), "flair": (1.1, 0.3, 1.6)}
+    rng = np.random.default_rng(0)
+    for folder, names, with_tumour in (
+        (top / "brats2021" / "BraTS2021_90000", ("t1", "t1ce", "t2", "flair"), True),
+        (top / "openms" / "cross_sectional" / "patient90", ROLES, False),
+    ):
+        folder.mkdir(parents=True)
+        prefix = f"{folder.name}_" if with_tumour else ""
+        for role, name in zip(ROLES, names, strict=True):
+            grey, fluid, lesion = tones[role]
+            volume = np.where(radius < 0.8, 1.0, grey)
+            volume = np.where(ventricle, fluid, volume)
+            volume = np.where(tumour & with_tumour, lesion, volume)
+            volume = 500 * (volume + rng.normal(0, 0.03, SHAPE)) * (radius < 1)
+            _write(volume.astype(np.float32), folder / f"{prefix}{name}.nii.gz")
+        if with_tumour:
+            _write(np.where(tumour, 4, 0).astype(np.uint8), folder / f"{prefix}seg.nii.gz")
+    return find_sources(top, ("icbm",))
+
+
+def _write(array: np.ndarray, path: Path) -> None:
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing((3.5, 3.5, 3.5))
+    sitk.WriteImage(image, str(path))
+
+
+def test_cases_are_written_in_brats_naming_and_read_back(sources: Sources, tmp_path: Path) -> None:
+    folders = write_cases(sources, tmp_path, 4, seed=1, spacing_mm=4.0)
+    assert [f.name for f in folders] == [f"BraTS-GLI-9000{n}-100" for n in range(4)]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f.name for f in folders]
+    found = find_cases([tmp_path])
+    assert [case.name for case in found] == [f.name for f in folders]
+    for number, (folder, files) in enumerate(zip(folders, found, strict=True)):
+        case = synthesise_case(sources, 100_000 + number, 4.0)
+        note = json.loads((folder / "synthesis.json").read_text())
+        assert note["simulated"] is True and note["kind"] == case.kind
+        assert set(note["missing_sequences"]) == set(ROLES) - set(case.volumes)
+        assert files.images.keys() == case.volumes.keys()
+        labels = sitk.ReadImage(str(files.labels))
+        assert np.array_equal(sitk.GetArrayFromImage(labels), case.labels)
+        assert labels.GetPixelID() == sitk.sitkUInt8
+        for role, path in files.images.items():
+            assert np.array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(path))), case.volumes[role])
+
+
+def test_existing_folders_and_odd_counts_are_refused(sources: Sources, tmp_path: Path) -> None:
+    (tmp_path / "BraTS-GLI-90001-100").mkdir()
+    with pytest.raises(OutputRefused, match="90001"):
+        write_cases(sources, tmp_path, 2, seed=0, spacing_mm=8.0)
+    assert len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(UsageError, match="number of cases"):
+        write_cases(sources, tmp_path, 0, seed=0)
+    with pytest.raises(UsageError, match="seed"):
+        write_cases(sources, tmp_path, 1, seed=-1)
+
+
+def test_statistics_find_what_was_put_in() -> None:
+    """A block 2 above white on FLAIR where the brain's quartiles are 1 apart scores 2."""
+    rng = np.random.default_rng(0)
+    shape = (30, 30, 30)
+    brain = np.ones(shape, dtype=bool)
+    white = np.zeros(shape, dtype=bool)
+    white[:, :, :15] = True
+    volumes = {
+        "t1": np.where(white, 10.0, 8.0),
+        "t1c": np.where(white, 10.0, 8.0),
+        "t2": np.where(white, 10.0, 12.0),
+        "flair": np.where(white, 10.0, 11.0),
+    }
+    volumes = {r: (v + rng.normal(0, 0.02, shape)).astype(np.float32) for r, v in volumes.items()}
+    labels = np.zeros(shape, dtype=np.uint8)
+    labels[5:12, 5:12, 3:10] = CLASS_NAMES.index("SNFH")
+    volumes["flair"][labels > 0] = 12.0
+    found = case_statistics(volumes, labels, brain, 2.0)
+    assert found["SNFH", "flair"] == pytest.approx(2.0, abs=0.15)
+    assert found["SNFH", "t1"] == pytest.approx(0.0, abs=0.1)
+    assert found["SNFH", "t1c-t1"] == pytest.approx(0.0, abs=0.1)
+    assert not case_statistics({"t1": volumes["t1"]}, labels, brain, 2.0)
+
+
+def test_comparison_counts_real_values_inside() -> None:
+    key = ("ET", "t1c")
+    rows = compare([{key: 1.0}, {key: 9.0}], [{key: float(v)} for v in range(3)])
+    assert len(rows) == 1 and rows[0].covered == 0.5 and rows[0].synthetic[1] == 1.0
+    assert "| ET | t1c | +1.00, +9.00 |" in gap_table(rows)
+    assert compare([], [{key: 1.0}])[0].covered is None
+
+
+def test_volume_table_counts_presence(sources: Sources) -> None:
+    table = volume_table([synthesise_case(sources, seed, 5.0) for seed in range(3)])
+    assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == list(CLASS_NAMES[1:])
+
+
+def test_gallery_shows_labels_in_their_colours(sources: Sources, tmp_path: Path) -> None:
+    case = synthesise_case(sources, 2, 5.0)
+    shown = telling_slice("simulated 2", case.volumes, case.labels, case.brain)
+    assert all(panel.min() >= 0 and panel.max() <= 1 for panel in shown.panels.values())
+    path = draw_slices([shown, shown], tmp_path / "gallery.png")
+    assert path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 5000
+    labels = np.zeros((5, 5), dtype=np.uint8)
+    labels[2, 2] = CLASS_NAMES.index("RC")
+    picture = overlay(np.full((5, 5), 0.5, dtype=np.float32), labels)
+    assert picture[2, 2] == pytest.approx(np.array([250, 215, 60]) / 255)
+    assert (picture[0] == 0.5).all()
