@@ -63,7 +63,7 @@ def predict(
     ready = folded(network)
     warnings: list[str] = []
     shape = prepared.array.shape[1:]
-    device, window = options.device, options.window or _window_for(shape, options, network)
+    device, window = options.device, _window_for(shape, options, network)
     while True:
         try:
             probabilities = _run(ready, prepared, options, device, window, tick)
@@ -97,22 +97,24 @@ def _fallback(
         return device, smaller, sentence
     if device.type == "cpu":
         raise OutOfMemory(
-            "Memory ran out even with the smallest windows: close other programs, or take a machine with more."
+            "Memory ran out even with the smallest windows: close other programs, or take a larger machine."
         )
     on_cpu = replace(options, device=torch.device("cpu"))
     sentence = f"Memory ran out on {device} even with small windows: the CPU took over."
-    return on_cpu.device, options.window or _window_for(shape, on_cpu, network), sentence
+    return on_cpu.device, _window_for(shape, on_cpu, network), sentence
 
 
 def _window_for(shape: tuple[int, ...], options: InferenceOptions, network: GliomaNetwork) -> int | None:
-    """None when the input fits by the model's measured bytes a voxel, else a window's edge."""
-    budget = _SHARE_OF_FREE_MEMORY * free_memory_bytes(options.device)
+    """The edge of windows, a multiple of the network's; None when all fits into memory by the estimate."""
     multiple = network.spec.multiple
+    if options.window is not None:
+        return -(-options.window // multiple) * multiple
+    budget = _SHARE_OF_FREE_MEMORY * free_memory_bytes(options.device)
     voxels = float(np.prod([-(-s // multiple) * multiple for s in shape]))
     if voxels * options.bytes_per_voxel <= budget:
         return None
     edge = int((budget / options.bytes_per_voxel) ** (1 / 3)) // multiple * multiple
-    return max(edge, _SMALLEST_WINDOW)
+    return max(edge, -(-_SMALLEST_WINDOW // multiple) * multiple)
 
 
 @torch.inference_mode()
@@ -163,19 +165,24 @@ def window_weights(window: int) -> torch.Tensor:
     return (line[:, None, None] * line[None, :, None] * line[None, None, :]).clamp_min(1e-3)
 
 
-def _starts(length: int, window: int) -> list[int]:
-    """First voxels of windows along one axis: evenly spread, overlapping by half or more."""
+def _starts(length: int, window: int, multiple: int) -> list[int]:
+    """First voxels of windows along one axis: evenly spread multiples, overlapping by at least half."""
     if length <= window:
         return [0]
-    count = int(np.ceil((length - window) / (window * (1 - _OVERLAP)))) + 1
-    return [round(i * (length - window) / (count - 1)) for i in range(count)]
+    step = max(int(window * (1 - _OVERLAP)) // multiple, 1) * multiple
+    count = -(-(length - window) // step) + 1
+    return [i * (length - window) // (count - 1) // multiple * multiple for i in range(count)]
 
 
-def windows(shape: tuple[int, ...], window: int) -> Iterator[tuple[slice, slice, slice]]:
-    """The boxes (slices z, y, x) that cover an array of ``shape`` (each axis at least ``window``)."""
-    for z in _starts(shape[0], window):
-        for y in _starts(shape[1], window):
-            for x in _starts(shape[2], window):
+def windows(shape: tuple[int, ...], window: int, multiple: int = 1) -> Iterator[tuple[slice, slice, slice]]:
+    """The boxes (slices z, y, x) that cover an array of ``shape`` (each axis at least ``window``).
+
+    Where ``shape`` and ``window`` are multiples of ``multiple``, so are the boxes' corners: the network then
+    pools the same voxels together as in one pass.
+    """
+    for z in _starts(shape[0], window, multiple):
+        for y in _starts(shape[1], window, multiple):
+            for x in _starts(shape[2], window, multiple):
                 yield slice(z, z + window), slice(y, y + window), slice(x, x + window)
 
 
@@ -189,14 +196,14 @@ def _slide(
     tick: Tick,
 ) -> torch.Tensor:
     """Weighted mean of overlapping windows; where no window saw brain, background (class 0)."""
-    size = image.shape[2:]
-    pad = [max(window - s, 0) for s in size]
+    size, multiple = image.shape[2:], network.spec.multiple
+    pad = [max(window - s, -s % multiple) for s in size]
     image = torch.nn.functional.pad(image, [0, pad[2], 0, pad[1], 0, pad[0]])
     inside = np.pad(brain, [(0, p) for p in pad])
     total = torch.zeros((network.spec.classes, *image.shape[2:]))
     weight = torch.zeros(image.shape[2:])
     gaussian = window_weights(window)
-    boxes = [box for box in windows(tuple(image.shape[2:]), window) if inside[box].any()]
+    boxes = [box for box in windows(tuple(image.shape[2:]), window, multiple) if inside[box].any()]
     for number, box in enumerate(boxes, 1):
         total[(slice(None), *box)] += _forward(network, image[(..., *box)], device, temperature)[0] * gaussian
         weight[box] += gaussian
