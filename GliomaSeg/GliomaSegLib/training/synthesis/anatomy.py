@@ -49,7 +49,8 @@ def find_midline(brain: BoolArray) -> float:
     """The column about which the brain is most symmetric (half voxels allowed)."""
     width = brain.shape[2]
     reach = width // 8
-    profile = brain.astype(np.float32)
+    # Every second row and slice tells as much, four times as fast.
+    profile = brain[::2, ::2].astype(np.float32)
     best, found = -1.0, (width - 1) / 2
     for twice in range(width - 1 - 2 * reach, width + 2 * reach):
         low, high = max(0, twice - width + 1), min(width, twice + 1)

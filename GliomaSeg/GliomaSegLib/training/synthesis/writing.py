@@ -44,8 +44,8 @@ def write_cases(
 
     Each folder appears whole or not at all and holds the sequences (a missing one has no file), the label map
     (uint8, BraTS 2024 numbers) and `NOTE_FILE`. The same ``seed`` gives the same cases. ``progress`` is
-    called with the number of cases done. Raises `UsageError` for a count or seed out of range, `OutputRefused` when
-    one of the folders exists already.
+    called with the number of cases done. Raises `UsageError` for a count or seed out of range,
+    `OutputRefused` when one of the folders exists already.
     """
     if not 1 <= count <= MOST_CASES:
         raise UsageError(f"The number of cases is {count}: give 1 to {MOST_CASES}.")
