@@ -53,11 +53,12 @@ def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def write_tiny_model(folder: Path, **changes: object) -> Path:
     """A model folder with random weights: width 4, depth 2, 4 mm voxels. ``changes`` overwrite model.json."""
+    from safetensors.torch import save_file
+
     from GliomaSegLib.intake.preparation import InputSpec
     from GliomaSegLib.labels import CLASS_NAMES
     from GliomaSegLib.model.network import NetworkSpec, build_network
     from GliomaSegLib.model.weights import ARCHITECTURE, FORMAT, file_sha256
-    from safetensors.torch import save_file
 
     spec = NetworkSpec(width=4, depth=2, dropout=0.0)
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from conftest import CHECKOUT, write_tiny_model
+
 from GliomaSegLib.cli import main
 
 FILES = {"segmentation.seg.nrrd", "segmentation.nii.gz", "measures.json", "run.json"}
@@ -40,7 +41,10 @@ def test_writes_the_four_files_on_the_references_grid(
     output = tmp_path / "result"
     assert main([*segment_arguments, "--output", str(output)]) == 0
     assert {p.name for p in output.iterdir()} == FILES
-    labels, reference = sitk.ReadImage(str(output / "segmentation.nii.gz")), sitk.ReadImage(str(tiny_study["t1c"]))
+    labels, reference = (
+        sitk.ReadImage(str(output / "segmentation.nii.gz")),
+        sitk.ReadImage(str(tiny_study["t1c"])),
+    )
     assert labels.GetSize() == reference.GetSize()
     assert np.allclose(labels.GetOrigin(), reference.GetOrigin(), atol=1e-4)
     assert np.allclose(labels.GetDirection(), reference.GetDirection(), atol=1e-6)
@@ -48,7 +52,9 @@ def test_writes_the_four_files_on_the_references_grid(
     assert values.dtype == np.uint8 and values.max() <= 4
     measures = json.loads((output / "measures.json").read_text())
     for number, name in enumerate(("NETC", "SNFH", "ET", "RC"), 1):
-        assert measures["structures"][name]["volume_ml"] == pytest.approx((values == number).sum() * 0.008, abs=1e-3)
+        assert measures["structures"][name]["volume_ml"] == pytest.approx(
+            (values == number).sum() * 0.008, abs=1e-3
+        )
     tumour = sum(measures["structures"][name]["volume_ml"] for name in ("NETC", "SNFH", "ET"))
     assert measures["regions"]["WT"]["volume_ml"] == pytest.approx(tumour, abs=1e-3)
 
@@ -70,7 +76,9 @@ def test_run_json_says_what_made_the_result_and_no_path(segment_arguments: list[
 def test_same_input_same_labels(segment_arguments: list[str], tmp_path: Path) -> None:
     for name in ("a", "b"):
         assert main([*segment_arguments, "--output", str(tmp_path / name), "--threads", "1"]) == 0
-    assert (tmp_path / "a/segmentation.nii.gz").read_bytes() == (tmp_path / "b/segmentation.nii.gz").read_bytes()
+    assert (tmp_path / "a/segmentation.nii.gz").read_bytes() == (
+        tmp_path / "b/segmentation.nii.gz"
+    ).read_bytes()
 
 
 def test_json_progress_never_goes_back_and_ends_at_one(segment_arguments: list[str], tmp_path: Path) -> None:
@@ -137,7 +145,9 @@ def test_damaged_weights_are_refused(
 
 
 @pytest.mark.parametrize("drop", [("t1",), ("t2", "t1"), ("t1c",)])
-def test_missing_sequences_run_with_a_warning(segment_arguments: list[str], tmp_path: Path, drop: tuple[str, ...]) -> None:
+def test_missing_sequences_run_with_a_warning(
+    segment_arguments: list[str], tmp_path: Path, drop: tuple[str, ...]
+) -> None:
     arguments = list(segment_arguments)
     for role in drop:
         where = arguments.index(f"--{role}")
@@ -192,7 +202,13 @@ def test_a_signal_cancels_and_leaves_nothing(
 
 def test_a_cancel_file_stops_the_run(segment_arguments: list[str], tmp_path: Path) -> None:
     (tmp_path / "cancel").touch()
-    arguments = [*segment_arguments, "--output", str(tmp_path / "r"), "--cancel-file", str(tmp_path / "cancel")]
+    arguments = [
+        *segment_arguments,
+        "--output",
+        str(tmp_path / "r"),
+        "--cancel-file",
+        str(tmp_path / "cancel"),
+    ]
     assert main(arguments) == 130
     assert [p.name for p in tmp_path.iterdir()] == ["cancel"]
 
@@ -219,7 +235,10 @@ def test_a_killed_run_leaves_the_target_and_the_next_run_tidies(
 
 
 def test_a_full_disk_is_a_sentence_and_leaves_nothing(
-    segment_arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    segment_arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     import errno
 
@@ -233,7 +252,10 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(
 
 
 def test_nothing_but_a_sentence_reaches_the_person_when_something_breaks(
-    segment_arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    segment_arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug")
@@ -244,7 +266,9 @@ def test_nothing_but_a_sentence_reaches_the_person_when_something_breaks(
     assert "ZeroDivisionError: a bug" in said and "Traceback" not in said and "--debug" in said
 
 
-def test_non_ascii_and_long_paths(segment_arguments: list[str], tiny_study: dict[str, Path], tmp_path: Path) -> None:
+def test_non_ascii_and_long_paths(
+    segment_arguments: list[str], tiny_study: dict[str, Path], tmp_path: Path
+) -> None:
     folder = tmp_path / "Müller – 头颅" / ("x" * 100) / ("y" * 80)
     folder.mkdir(parents=True)
     arguments = list(segment_arguments)
