@@ -3,6 +3,7 @@
 #   make demo         a simulated post-treatment case, segmented: a table, out/demo/demo.png
 #   make test         the tests                      make test-long   the slow ones too
 #   make lint         ruff, mypy                     make format      rewrite as ruff wants it
+#   make bench-model  scores of the bundled model on the real scans in reach (DATA=folder) and on phantoms
 #   make bench        time and memory of the bundled model on this machine
 #   make screenshots  pictures of the panel, into Resources/Screenshots
 #   make cmake-list   list the Python files for CMake again, after adding or removing one
@@ -19,7 +20,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-for-gliomaseg
 MIN_PYTHON := 3.11
 
-.PHONY: demo test test-long lint format bench screenshots cmake-list clean
+.PHONY: demo test test-long lint format bench bench-model screenshots cmake-list clean
 .DEFAULT_GOAL := test
 
 # torch comes first: a later "torch>=2.4" is then satisfied and pulls no other build.
@@ -52,6 +53,10 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python Testing/Benchmarks/benchmark.py
+
+DATA ?= ../shared/data
+bench-model: $(STAMP)
+	$(BIN)/python Testing/Benchmarks/bench_model.py --data $(DATA) --output out/bench-model
 
 screenshots: $(STAMP)
 	$(BIN)/python Testing/Slicer/screenshots.py --output Resources/Screenshots

@@ -46,7 +46,7 @@ def score(case: CaseFiles, group: str, seen: bool, model: str, output: Path) -> 
 
 
 def cell(value: RegionScore) -> str:
-    """Lesion-wise (voxel-wise) Dice where the case has the structure, invented millilitres where it has not."""
+    """Lesion-wise (voxel-wise) Dice where the case has the structure, else the millilitres invented."""
     if value.has_structure:
         return f"{value.lesion_dice:.2f} ({value.voxel_dice:.2f})"
     return f"+{value.prediction_ml:.2f} ml" if value.prediction_ml else "0"
@@ -65,7 +65,8 @@ def case_table(rows: list[Scored]) -> str:
 def summary_table(rows: list[Scored]) -> str:
     """Means over cases that have a structure, and invented volume over cases that don't, by set."""
     lines = [
-        "| set | cases | region | lesion-wise Dice | voxel Dice | lesion sensitivity | invented, mean ml (largest) |",
+        "| set | cases | region | lesion-wise Dice | voxel Dice | lesion sensitivity | "
+        "invented, mean ml (largest) |",
         "|---|---|---|---|---|---|---|",
     ]
     for group in dict.fromkeys((row.group, row.seen) for row in rows):
