@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 
 from ..errors import InputRefused
 from ..intake.volume import Grid
-from ..labels import STRUCTURES, Structure
+from ..labels import ET, NETC, RC, SNFH, STRUCTURES, Structure
 from ..outcome.segmentation_file import segment_tags
 from .geometry import volume_grid
 
@@ -117,9 +117,12 @@ def model_labels(node: Any) -> LabelArray | None:
 
 
 def current_labels(node: Any, reference: Any) -> LabelArray:
-    """The labels (z, y, x) of the segmentation as it is, on the reference's grid; later structures win."""
+    """The labels (z, y, x) of the segmentation as it is, on the reference's grid.
+
+    Where segments overlap, the cavity wins over enhancing tissue, that over the core, that over SNFH.
+    """
     labels = np.zeros(slicer.util.arrayFromVolume(reference).shape[:3], np.uint8)
-    for structure in STRUCTURES:
+    for structure in (SNFH, NETC, ET, RC):
         if node.GetSegmentation().GetSegment(structure.abbreviation) is None:
             continue
         mask = slicer.util.arrayFromSegmentBinaryLabelmap(node, structure.abbreviation, reference)

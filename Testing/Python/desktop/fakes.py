@@ -5,6 +5,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
+
 LAUNCHER = """\
 #!{python}
 import subprocess, sys
@@ -26,8 +28,9 @@ def finish(labels=None):
     import numpy as np, SimpleITK as sitk
     image = sitk.ReadImage(options["--" + options["--reference"]])
     array = np.zeros(sitk.GetArrayFromImage(image).shape, np.uint8)
-    array[2:5, 2:6, 2:6] = 2
-    array[3, 3:5, 3:5] = 4
+    array[2:6, 2:8, 2:9] = 2
+    array[3:5, 3:6, 3:6] = 4
+    array[3, 4, 6:8] = 4
     made = sitk.GetImageFromArray(array)
     made.CopyInformation(image)
     folder = Path(options["--output"])
@@ -60,6 +63,15 @@ elif BEHAVIOUR == "no torch":
     print("ModuleNotFoundError: No module named 'torch'", file=sys.stderr)
     sys.exit(1)
 '''
+
+
+def expected_labels(shape: tuple[int, ...]) -> np.ndarray:
+    """The label map (z, y, x) that a good run of the played command writes."""
+    labels = np.zeros(shape, np.uint8)
+    labels[2:6, 2:8, 2:9] = 2
+    labels[3:5, 3:6, 3:6] = 4
+    labels[3, 4, 6:8] = 4
+    return labels
 
 
 def launcher(folder: Path, behaviour: str) -> str:

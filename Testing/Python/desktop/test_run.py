@@ -85,7 +85,7 @@ def test_a_good_run_tells_its_progress_and_leaves_nothing(start):
     story, run, work = start("good")
     assert run.running
     _wait(lambda: story.ends)
-    assert story.ends == [("done", 48)]
+    assert story.ends == [("done", 168)]
     assert [told.stage for told in story.progress] == ["start", "intake", "network", "done"]
     assert story.log == ["a library talks"]
     assert not run.running and list(work.iterdir()) == []
@@ -97,7 +97,7 @@ def test_a_good_run_tells_its_progress_and_leaves_nothing(start):
 def test_odd_paths_work(start, folder):
     story, _run, work = start("good", folder)
     _wait(lambda: story.ends)
-    assert story.ends == [("done", 48)]
+    assert story.ends == [("done", 168)]
     assert list(work.iterdir()) == []
 
 
@@ -182,7 +182,7 @@ def test_two_runs_at_once_keep_apart(desktop, tmp_path):
         SegmentationRun(runner, story.listener(), parent_folder=str(tmp_path / "shared")).start(_request())
         stories.append(story)
     _wait(lambda: all(story.ends for story in stories))
-    assert [story.ends for story in stories] == [[("done", 48)], [("done", 48)]]
+    assert [story.ends for story in stories] == [[("done", 168)], [("done", 168)]]
     assert list((tmp_path / "shared").iterdir()) == []
 
 

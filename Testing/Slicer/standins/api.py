@@ -57,7 +57,7 @@ def class_api(name: str) -> ClassApi | None:
     parent = class_api(entry["is_a"]) if entry.get("is_a") else None
     properties = dict(parent.properties) if parent else {}
     read_only = set(parent.read_only) if parent else set()
-    for key, kind in entry["properties"].items():
+    for key, kind in entry.get("properties", {}).items():
         properties[key.rstrip("*")] = kind
         if key.endswith("*"):
             read_only.add(key.rstrip("*"))
@@ -66,7 +66,7 @@ def class_api(name: str) -> ClassApi | None:
         name,
         properties,
         frozenset(read_only),
-        frozenset(entry["signals"]) | inherited[0],
+        frozenset(entry.get("signals", ())) | inherited[0],
         frozenset(entry["methods"]) | inherited[1],
-        frozenset(entry["values"]) | inherited[2],
+        frozenset(entry.get("values", ())) | inherited[2],
     )

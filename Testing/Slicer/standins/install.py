@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import types
@@ -27,6 +28,18 @@ class Desktop:
 _desktop: Desktop | None = None
 
 
+def _keep_singletons_alive() -> None:
+    """Give None, True and False more references than a test run can lose.
+
+    PySide6's newest wheels (seen: 6.12) are built as if these three were immortal, as they are from Python
+    3.12 on. On Python 3.11 each call that returns one of them drops a reference too many, and the
+    interpreter aborts after some thousands of calls.
+    """
+    if sys.version_info < (3, 12):
+        for singleton in (None, True, False):
+            ctypes.c_ssize_t.from_address(id(singleton)).value += 1 << 40
+
+
 def _module(name: str, **content: Any) -> types.ModuleType:
     made = types.ModuleType(name)
     made.__dict__.update(content)
@@ -39,6 +52,7 @@ def install() -> Desktop:
     global _desktop
     if _desktop is not None:
         return _desktop
+    _keep_singletons_alive()
     qt_application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
     from . import application, loader, modules, parameter_node, scripted
     from .api import data

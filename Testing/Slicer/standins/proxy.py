@@ -89,7 +89,7 @@ class Proxy(metaclass=ProxyMeta):
             _native if _native is not None else native_class(type(self).__name__)(*map(to_native, arguments))
         )
         object.__setattr__(self, "_native", made)
-        _alive.setdefault(_pointer(made), made)
+        _adopt(made)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Proxy) and other._native is self._native
@@ -176,6 +176,16 @@ class Proxy(metaclass=ProxyMeta):
 
 
 _connections: dict[tuple[int, str], list[tuple[Any, Any, Any]]] = {}
+
+
+def _adopt(native: Any) -> None:
+    """Hold a native object; what was remembered of a dead one at the same address is forgotten."""
+    address = _pointer(native)
+    if _alive.get(address) is native:
+        return
+    _alive[address] = native
+    for key in [key for key in _connections if key[0] == address]:
+        del _connections[key]
 
 
 def _pointer(native: Any) -> int:

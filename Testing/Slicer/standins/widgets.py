@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import shiboken6
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from .editor_widget import qMRMLSegmentEditorWidget
@@ -124,17 +125,24 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         """Observe ``scene`` and list its nodes."""
         if scene is self._scene:
             return
+        self._forget_scene()
+        self._scene = scene
+        if scene is not None:
+            events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent, scene.EndImportEvent)
+            self._tags = [scene.AddObserver(event, self._scene_changed) for event in events]
+        self._refill()
+
+    def _forget_scene(self) -> None:
         for tag in self._tags:
             self._scene.RemoveObserver(tag)
-        self._scene, self._tags = scene, []
-        if scene is None:
+        self._tags = []
+
+    def _scene_changed(self, *_: Any) -> None:
+        """The C++ half of a widget may have gone with its window while Python still holds this half."""
+        if shiboken6.isValid(self._box):
             self._refill()
-            return
-        events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent, scene.EndImportEvent)
-        self._tags = (
-            [scene.AddObserver(event, lambda *_: self._refill()) for event in events] if scene else []
-        )
-        self._refill()
+        else:
+            self._forget_scene()
 
     def mrmlScene(self) -> Any:
         """The scene."""

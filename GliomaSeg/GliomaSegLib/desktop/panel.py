@@ -1,0 +1,260 @@
+"""The panel: what a person chooses, the button, the run, and the result below."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+import slicer.util
+import vtk
+from slicer.i18n import tr as _
+
+from .. import __version__
+from ..errors import GliomaSegError, InputRefused
+from . import choices, display, scene
+from .assignment import assign
+from .dependencies import Dependencies
+from .dialogs import Dialogs, SlicerDialogs
+from .parameters import chosen_volumes
+from .process import ProcessRunner, QtProcessRunner
+from .progress import Progress
+from .readiness import obstacle
+from .record import keep, read_record
+from .result_view import ResultView
+from .run import Listener, Request, SegmentationRun
+
+TICK_MS = 500
+_COMBOS = (("referenceCombo", "reference"), ("deviceCombo", "device"), ("modelCombo", "model"))
+
+
+class Panel:
+    """Wires the widgets of GliomaSeg.ui to a state in the scene and to runs of the command.
+
+    ``make_runner``, ``dialogs`` and ``dependencies`` are handed in by tests.
+    """
+
+    def __init__(
+        self,
+        ui: Any,
+        make_runner: Callable[[], ProcessRunner] = QtProcessRunner,
+        dialogs: Dialogs | None = None,
+        dependencies: Dependencies | None = None,
+    ) -> None:
+        self.ui = ui
+        self.dialogs = dialogs or SlicerDialogs()
+        self.dependencies = dependencies or Dependencies(self.dialogs)
+        self.results = ResultView(ui, self.dialogs)
+        listener = Listener(self._progress, self._log, self._done, self._failed, self._cancelled)
+        self.run = SegmentationRun(make_runner(), listener)
+        self._state: Any = None
+        self._gui_tag: int | None = None
+        self._observer: int | None = None
+        self._stage = ""
+        self._clock = qt.QTimer()
+        self._clock.setInterval(TICK_MS)
+        self._clock.connect("timeout()", self._tick)
+        choices.fill(ui.referenceCombo, choices.references())
+        choices.fill(ui.deviceCombo, [(_("Automatic"), "auto"), (_("CPU"), "cpu")])
+        choices.fill(ui.modelCombo, choices.models())
+        self._devices_listed = False
+        self._connect()
+        self._show_running(False)
+        self.refresh()
+
+    def _connect(self) -> None:
+        self.ui.runButton.connect("clicked()", self.run_or_cancel)
+        self.ui.autoAssignButton.connect("clicked()", self.auto_assign)
+        self.ui.offlineButton.connect("clicked()", self.install_offline)
+        self.ui.advancedSection.connect("contentsCollapsed(bool)", self._advanced_folded)
+        for combo_name, field in _COMBOS:
+            combo = getattr(self.ui, combo_name)
+            combo.connect("currentIndexChanged(int)", self._combo_writer(combo, field))
+
+    def _combo_writer(self, combo: Any, field: str) -> Callable[[int], None]:
+        def write(index: int) -> None:
+            value = combo.itemData(index)
+            if self._state is not None and value is not None and getattr(self._state, field) != value:
+                setattr(self._state, field, value)
+
+        return write
+
+    def set_state(self, state: Any) -> None:
+        """Follow another PanelState, or none (the scene is closing, the module is left)."""
+        if self._state is not None:
+            self._state.disconnectGui(self._gui_tag)
+            self._state.RemoveObserver(self._observer)
+        self._state, self._gui_tag, self._observer = state, None, None
+        if state is not None:
+            for combo_name, field in _COMBOS:
+                choices.select(getattr(self.ui, combo_name), getattr(state, field))
+            self._gui_tag = state.connectGui(self.ui)
+            self._observer = state.AddObserver(
+                vtk.vtkCommand.ModifiedEvent, lambda *_a: self._state_changed()
+            )
+        self.results.set_state(state)
+        self.refresh()
+
+    def close(self) -> None:
+        """The module goes: end the run, let go of the scene."""
+        self.run.abandon()
+        self._clock.stop()
+        self.set_state(None)
+        self.results.close()
+
+    def scene_closes(self) -> None:
+        """The scene is about to be emptied: a run has lost its volumes."""
+        self.run.abandon()
+        self.set_state(None)
+        self.results.close()
+        self.results.editing.forget()
+
+    def _state_changed(self) -> None:
+        if self._state is not None:
+            for combo_name, field in _COMBOS:
+                choices.select(getattr(self.ui, combo_name), getattr(self._state, field))
+            self.results.update()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """The line under the inputs and the button say what can be done now."""
+        if self.run.running:
+            return
+        reason = _("Open the module again to start.")
+        if self._state is not None:
+            reason = obstacle(chosen_volumes(self._state), self._state.reference)
+        self.ui.runButton.enabled = not reason
+        self.ui.runButton.toolTip = reason or _(
+            "Segment this scan. It runs beside Slicer, and you can cancel it."
+        )
+        self.ui.readinessLabel.text = reason or _("Ready.")
+
+    def auto_assign(self) -> None:
+        """Fill the roles that have no volume yet, and say why."""
+        if self._state is None:
+            return
+        nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+        listed = [node for node in nodes if not node.GetHideFromEditors() and not node.IsA(_LABEL_MAP)]
+        guesses = assign(listed, chosen_volumes(self._state))
+        for guess in guesses:
+            if guess.node is not None:
+                setattr(self._state, guess.role, guess.node)
+        said = [guess.reason for guess in guesses]
+        self.ui.assignLabel.text = "\n".join(said) or _("All four are chosen; clear one to have it guessed.")
+
+    def install_offline(self) -> None:
+        """Install the missing packages from a folder."""
+        if self.dependencies.ensure_offline():
+            self._say(_("All packages are installed."))
+
+    def _advanced_folded(self, folded: bool) -> None:
+        """Ask the graphics driver only when somebody wants to see its devices."""
+        if folded or self._devices_listed:
+            return
+        self._devices_listed = True
+        chosen = self._state.device if self._state is not None else "auto"
+        choices.fill(self.ui.deviceCombo, choices.devices())
+        choices.select(self.ui.deviceCombo, chosen)
+
+    def run_or_cancel(self) -> None:
+        """The large button."""
+        if self.run.running:
+            self.ui.runButton.enabled = False
+            self.ui.stageLabel.text = _("Cancelling...")
+            self.run.cancel()
+        else:
+            self._start()
+
+    def _start(self) -> None:
+        state = self._state
+        if state is None or obstacle(chosen_volumes(state), state.reference):
+            self.refresh()
+            return
+        self._say("")
+        if not self.dependencies.ensure():
+            self._say(_("Nothing was started: some Python packages are still missing."))
+            return
+        self.ui.logText.setPlainText("")
+        volumes = chosen_volumes(state)
+        request = Request(volumes, state.reference, state.device, state.model, state.mirror)
+        try:
+            self.run.start(request)
+        except (GliomaSegError, OSError) as error:
+            self._say(str(error))
+            return
+        self._show_running(True)
+
+    def _show_running(self, running: bool) -> None:
+        self.ui.progressBar.visible = running
+        self.ui.stageLabel.visible = running
+        self.ui.runButton.text = _("&Cancel") if running else _("&Segment")
+        self.ui.inputsSection.enabled = not running
+        self.ui.advancedSection.enabled = not running
+        if running:
+            self.ui.runButton.enabled = True
+            self.ui.runButton.toolTip = _("Stop the run; nothing is changed then.")
+            self.ui.readinessLabel.text = ""
+            self.ui.progressBar.value = 0
+            self._stage = _("Starting")
+            self._clock.start()
+            self._tick()
+        else:
+            self._clock.stop()
+
+    def _tick(self) -> None:
+        if self.run.running and self.ui.runButton.enabled:
+            seconds = int(self.run.seconds())
+            self.ui.stageLabel.text = _("{stage} ({seconds} s)").format(stage=self._stage, seconds=seconds)
+
+    def _progress(self, told: Progress) -> None:
+        self.ui.progressBar.value = max(int(told.fraction * 1000), self.ui.progressBar.value)
+        self._stage = told.message or told.stage
+        self._tick()
+
+    def _log(self, line: str) -> None:
+        self.ui.logText.appendPlainText(line)
+
+    def _done(self, request: Request, folder: Path) -> None:
+        self._show_running(False)
+        try:
+            self._import(request, folder)
+        except (GliomaSegError, OSError, ValueError, RuntimeError) as error:
+            logging.exception("GliomaSeg: the result could not be taken into the scene")
+            self._failed(_("The result could not be loaded: {reason}").format(reason=error))
+            return
+        self._say("")
+        self.refresh()
+
+    def _import(self, request: Request, folder: Path) -> None:
+        if self._state is None:
+            return
+        reference = request.reference
+        if slicer.mrmlScene.GetNodeByID(reference.GetID() or "") is not reference:
+            raise InputRefused(_("the reference volume was removed during the run."))
+        record = read_record(folder, f"GliomaSeg {__version__}")
+        labels = scene.read_labels(folder / "segmentation.nii.gz", reference)
+        name = _("{study} GliomaSeg").format(study=scene.study_name(reference))
+        node = scene.add_segmentation(labels, reference, name, record.algorithm)
+        keep(node, record)
+        display.show(node, request.volumes["t1c"])
+        self._state.result = node
+
+    def _failed(self, sentence: str) -> None:
+        self._show_running(False)
+        self._say(sentence)
+        self.refresh()
+
+    def _cancelled(self) -> None:
+        self._show_running(False)
+        self._say(_("Cancelled. Nothing was changed."))
+        self.refresh()
+
+    def _say(self, sentence: str) -> None:
+        self.ui.messageLabel.text = sentence
+        self.ui.messageLabel.visible = bool(sentence)
+
+
+_LABEL_MAP = "vtkMRMLLabelMapVolumeNode"

@@ -1,0 +1,49 @@
+"""What a result remembers of its run, kept on its node, so that a saved scene shows the same."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+_ATTRIBUTE = "GliomaSeg.Run"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """``algorithm``: name and version for DICOM; ``warnings``: sentences; ``assessable``: by abbreviation."""
+
+    algorithm: str = "GliomaSeg"
+    warnings: list[str] = field(default_factory=list)
+    assessable: dict[str, bool] = field(default_factory=dict)
+    seconds: float | None = None
+    device: str = ""
+
+
+def read_record(folder: Path, fallback_algorithm: str) -> RunRecord:
+    """The record of a finished run from its ``run.json`` and ``measures.json``."""
+    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    measures_file = folder / "measures.json"
+    measures = json.loads(measures_file.read_text(encoding="utf-8")) if measures_file.exists() else {}
+    rows = {**measures.get("structures", {}), **measures.get("regions", {})}
+    model = run.get("model") if isinstance(run.get("model"), dict) else {}
+    parts = [fallback_algorithm, str(model.get("name", "")), str(model.get("version", ""))]
+    return RunRecord(
+        " ".join(part for part in parts if part),
+        [str(warning) for warning in run.get("warnings", [])],
+        {name: bool(row.get("assessable", True)) for name, row in rows.items()},
+        run.get("seconds"),
+        str(run.get("device", "")),
+    )
+
+
+def keep(node: Any, record: RunRecord) -> None:
+    """Write the record onto a result."""
+    node.SetAttribute(_ATTRIBUTE, json.dumps(asdict(record)))
+
+
+def recall(node: Any) -> RunRecord | None:
+    """The record of a result, or None for a segmentation that is none of ours."""
+    text = node.GetAttribute(_ATTRIBUTE)
+    return RunRecord(**json.loads(text)) if text else None

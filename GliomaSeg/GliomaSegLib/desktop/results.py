@@ -1,0 +1,88 @@
+"""What the table shows: millilitres of the model and of the person, lesions, by structure and region."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from ..labels import REGIONS, STRUCTURES, region_labels
+
+LabelArray = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: structure or region, ml by the model, ml now, pieces now, whether a person edited.
+
+    ``model_ml`` is None when the scene no longer holds the model's version. ``assessable`` is False for a
+    structure that the given sequences can't show; its numbers then mean nothing.
+    """
+
+    abbreviation: str
+    name: str
+    colour: tuple[int, int, int] | None
+    model_ml: float | None
+    current_ml: float
+    lesions: int
+    edited: bool
+    assessable: bool = True
+
+
+def volume_ml(labels: LabelArray, abbreviation: str, voxel_ml: float) -> float:
+    """Millilitres of a structure or region in ``labels`` (z, y, x)."""
+    return int(np.isin(labels, region_labels(abbreviation)).sum()) * voxel_ml
+
+
+def count_lesions(labels: LabelArray, abbreviation: str) -> int:
+    """Connected pieces (26 neighbours) of a structure or region in ``labels`` (z, y, x)."""
+    mask = np.isin(labels, region_labels(abbreviation))
+    return int(ndimage.label(mask, structure=np.ones((3, 3, 3)))[1]) if mask.any() else 0
+
+
+def table(
+    current: LabelArray,
+    model: LabelArray | None,
+    voxel_ml: float,
+    assessable: Mapping[str, bool] | None = None,
+) -> list[Row]:
+    """The rows: four structures in the order of their numbers, then the regions."""
+    named: list[tuple[str, str, tuple[int, int, int] | None]] = [
+        (s.abbreviation, s.name, s.colour) for s in STRUCTURES
+    ]
+    named += [(region.abbreviation, region.name, None) for region in REGIONS]
+    known = assessable or {}
+    return [
+        Row(
+            abbreviation,
+            name,
+            colour,
+            None if model is None else volume_ml(model, abbreviation, voxel_ml),
+            volume_ml(current, abbreviation, voxel_ml),
+            count_lesions(current, abbreviation),
+            model is not None and _differs(current, model, abbreviation),
+            known.get(abbreviation, True),
+        )
+        for abbreviation, name, colour in named
+    ]
+
+
+def _differs(current: LabelArray, model: LabelArray, abbreviation: str) -> bool:
+    numbers = region_labels(abbreviation)
+    return bool((np.isin(current, numbers) != np.isin(model, numbers)).any())
+
+
+def as_csv(rows: list[Row]) -> str:
+    """The rows as CSV with a header line; millilitres with three decimals, unknown cells empty."""
+    lines = ["structure,name,model_ml,corrected_ml,lesions,edited,assessable"]
+    for row in rows:
+        if not row.assessable:
+            lines.append(f"{row.abbreviation},{row.name},,,,no,no")
+            continue
+        model = "" if row.model_ml is None else f"{row.model_ml:.3f}"
+        edited = "yes" if row.edited else "no"
+        lines.append(f"{row.abbreviation},{row.name},{model},{row.current_ml:.3f},{row.lesions},{edited},yes")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,54 @@
+"""The table's numbers are counts of voxels, model and corrected apart."""
+
+import numpy as np
+import pytest
+
+from GliomaSegLib.desktop import results
+
+MODEL = np.zeros((6, 6, 6), np.uint8)
+MODEL[0:2, 0:2, 0:2] = 3
+MODEL[4, 4, 4] = 3
+MODEL[2, 0:3, 0] = 2
+EDITED = MODEL.copy()
+EDITED[4, 4, 4] = 0
+EDITED[5, 5, 3:6] = 4
+
+
+def _rows(**more):
+    return {row.abbreviation: row for row in results.table(EDITED, MODEL, 0.5, **more)}
+
+
+def test_structures_come_in_label_order_then_regions():
+    assert list(_rows()) == ["NETC", "SNFH", "ET", "RC", "TC", "WT"]
+
+
+def test_model_and_corrected_volumes_stand_side_by_side():
+    rows = _rows()
+    assert (rows["ET"].model_ml, rows["ET"].current_ml) == (4.5, 4.0)
+    assert (rows["RC"].model_ml, rows["RC"].current_ml) == (0.0, 1.5)
+    assert (rows["WT"].model_ml, rows["WT"].current_ml) == (6.0, 5.5)
+
+
+def test_only_what_a_person_changed_is_edited():
+    edited = {name for name, row in _rows().items() if row.edited}
+    assert edited == {"ET", "RC", "TC", "WT"}
+
+
+def test_pieces_are_counted_now():
+    assert _rows()["ET"].lesions == 1
+    assert results.count_lesions(MODEL, "ET") == 2
+    assert _rows()["NETC"].lesions == 0
+
+
+def test_what_can_not_be_seen_gets_no_number_in_the_csv():
+    text = results.as_csv(results.table(EDITED, MODEL, 0.5, {"ET": False}))
+    lines = text.splitlines()
+    assert lines[0].startswith("structure,name,model_ml,corrected_ml")
+    assert "ET,Enhancing tissue,,,,no,no" in lines
+    assert "RC,Resection cavity,0.000,1.500,1,yes,yes" in lines
+
+
+def test_without_the_models_version_nothing_counts_as_edited():
+    rows = results.table(EDITED, None, 0.5)
+    assert all(row.model_ml is None and not row.edited for row in rows)
+    assert rows[3].current_ml == pytest.approx(1.5)
