@@ -67,7 +67,21 @@ def _train(arguments: argparse.Namespace) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     from .evaluation.table import evaluate_folders
 
-    evaluate_folders(arguments.reference, arguments.prediction, arguments.output)
+    evaluate_folders(
+        arguments.reference,
+        arguments.prediction,
+        arguments.output,
+        lambda done, total, case: print(f"{done} of {total}", case, file=sys.stderr, flush=True),
+        reference_labels=arguments.reference_labels,
+        official_order=arguments.official_order,
+    )
+
+
+def _synthesise(arguments: argparse.Namespace) -> None:
+    from .training.synthesis import find_sources, write_cases
+
+    sources = find_sources(arguments.data, arguments.exclude)
+    write_cases(sources, arguments.output, arguments.count, arguments.seed, arguments.spacing)
 
 
 def _add_segment(parser: argparse.ArgumentParser) -> None:
@@ -134,12 +148,37 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
         "--prediction", type=Path, required=True, metavar="DIR", help="folder of label maps to score"
     )
     parser.add_argument("--output", type=Path, required=True, metavar="F.csv", help="table to write")
+    parser.add_argument(
+        "--reference-labels",
+        choices=("auto", "brats2021", "brats2024"),
+        default="auto",
+        help="numbering of the expert label maps (default: by file name)",
+    )
+    parser.add_argument(
+        "--official-order",
+        action="store_true",
+        help="drop small lesions before joining, as the challenge's code does",
+    )
+
+
+def _add_synthesise(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="real scans and label maps to build on"
+    )
+    parser.add_argument(
+        "--exclude", nargs="*", default=[], metavar="CASE", help="cases that must not be used"
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the cases")
+    parser.add_argument("--count", type=_positive, required=True, metavar="N", help="number of cases")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="the same seed gives the same cases")
+    parser.add_argument("--spacing", type=float, default=1.0, metavar="MM", help="voxel edge (default 1 mm)")
 
 
 _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Verb]] = {
     "segment": ("segment one study", _add_segment, _segment),
     "demo": ("segment a simulated post-treatment case", _add_demo, _demo),
     "train": ("train a model", _add_train, _train),
+    "synthesise": ("make simulated cases for training", _add_synthesise, _synthesise),
     "evaluate": ("score label maps lesion-wise, by the BraTS 2024 glioma rules", _add_evaluate, _evaluate),
 }
 

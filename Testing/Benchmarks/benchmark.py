@@ -68,8 +68,8 @@ def measure(folder: Path, runs: int) -> str:
             "# Time and memory",
             "",
             f"`make bench`, {time.strftime('%Y-%m-%d')}: {runs} runs, median (least to most). One simulated",
-            "case, 182x218x182 voxels of 1 mm, from four NIfTI files to the written result, each run a process",
-            "of its own, start-up included.",
+            "case, 182x218x182 voxels of 1 mm, from four NIfTI files to the written result, each run a",
+            "process of its own, start-up included.",
             "",
             f"Model {run['model']['name']} {run['model']['version']}, CPU, {run['threads']} threads, "
             f"load of the machine {load}, torch {versions()['torch']}.",
