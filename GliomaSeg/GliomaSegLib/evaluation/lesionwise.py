@@ -20,7 +20,7 @@ from scipy import ndimage
 
 from ..errors import InputRefused
 from ..labels import BACKGROUND, STRUCTURES
-from .lesions import (
+from ..outcome.lesions import (
     EIGHTEEN_CONNECTED,
     REGION_ORDER,
     BoolArray,

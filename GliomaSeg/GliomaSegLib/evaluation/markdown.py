@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isnan
 
+from ..outcome.lesions import REGION_ORDER
 from .cases import Pairing
-from .lesions import REGION_ORDER
 from .summary import RegionSummary, Row, Statistic
 
 _HEADS = {

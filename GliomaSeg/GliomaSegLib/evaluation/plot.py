@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import missing_extra
 from ..labels import STRUCTURES
-from .lesions import REGION_ORDER
+from ..outcome.lesions import REGION_ORDER
 from .summary import Row
 
 if TYPE_CHECKING:

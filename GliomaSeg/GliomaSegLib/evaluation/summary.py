@@ -12,7 +12,7 @@ from math import nan
 
 import numpy as np
 
-from .lesions import REGION_ORDER
+from ..outcome.lesions import REGION_ORDER
 from .lesionwise import RegionScore
 
 METRICS: tuple[str, ...] = (

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from .lesions import BoolArray
+from ..outcome.lesions import BoolArray
 
 FloatArray = npt.NDArray[np.float64]
 Spacing = tuple[float, float, float]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from GliomaSegLib.evaluation.lesions import find_lesions, join_by_touch, merge_by_dilation
+from GliomaSegLib.outcome.lesions import find_lesions, join_by_touch, merge_by_dilation
 
 ROW = (12, 12, 64)
 

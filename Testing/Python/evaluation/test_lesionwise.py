@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from GliomaSegLib.errors import InputRefused
-from GliomaSegLib.evaluation.lesions import REGION_ORDER
 from GliomaSegLib.evaluation.lesionwise import score_case, volume_diagonal_mm
 from GliomaSegLib.labels import region_labels
+from GliomaSegLib.outcome.lesions import REGION_ORDER
 
 MM = (1.0, 1.0, 1.0)
 ROW = (12, 12, 48)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from GliomaSegLib.evaluation.lesions import REGION_ORDER
 from GliomaSegLib.evaluation.lesionwise import score_case, volume_diagonal_mm
+from GliomaSegLib.outcome.lesions import REGION_ORDER
 
 MM = (1.0, 1.0, 1.0)
 

@@ -16,10 +16,15 @@ Three things that the rule's short form hides, kept here because published numbe
 One thing is a choice. The official code drops small *reference* lesions after joining, small *predicted*
 ones before, so that a perfect prediction can lose points. The rule as written, dropping after joining in
 both, is the default; ``drop_before_joining`` gives the official order.
+
+The challenge counts voxels of 1 mm. Given a spacing, the same distances and sizes are meant in millimetres,
+so that thick slices don't melt lesions that lie far apart; at 1 mm both are one and the same.
 """
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass
 from itertools import product
 
@@ -31,6 +36,8 @@ from ..labels import REGIONS, region_labels
 
 IntArray = npt.NDArray[np.int32]
 BoolArray = npt.NDArray[np.bool_]
+Spacing = tuple[float, float, float]
+_CHALLENGE_SPACING: Spacing = (1.0, 1.0, 1.0)
 
 REGION_ORDER: tuple[str, ...] = ("ET", "NETC", "RC", "SNFH", *(region.abbreviation for region in REGIONS))
 """The regions that are scored, in the order in which tables give them."""
@@ -84,11 +91,15 @@ class Lesions:
         return int(self.voxels.size - 1 - self.kept.sum())
 
 
-def find_lesions(label_map: npt.NDArray[np.integer], drop_before_joining: bool = False) -> dict[str, Lesions]:
+def find_lesions(
+    label_map: npt.NDArray[np.integer],
+    drop_before_joining: bool = False,
+    spacing_zyx_mm: Spacing = _CHALLENGE_SPACING,
+) -> dict[str, Lesions]:
     """The lesions of every region of a label map (z, y, x) with BraTS 2024 numbers.
 
     ``drop_before_joining``: small lesions are taken out before lesions of other structures join what is left,
-    as the official code does in predictions.
+    as the official code does in predictions. ``spacing_zyx_mm`` of the voxels, to apply the rule in mm.
 
     >>> label_map = np.zeros((12, 12, 30), np.uint8)
     >>> label_map[4:8, 4:8, 2:6] = label_map[4:8, 4:8, 20:24] = 3      # two enhancing nodules ...
@@ -98,15 +109,20 @@ def find_lesions(label_map: npt.NDArray[np.integer], drop_before_joining: bool =
     >>> find_lesions(label_map)["ET"].count
     1
     """
-    merged = {name: merge_by_dilation(region_mask(label_map, name), dilations(name)) for name in REGION_ORDER}
+    merged = {
+        name: merge_by_dilation(region_mask(label_map, name), dilations(name), spacing_zyx_mm)
+        for name in REGION_ORDER
+    }
+    voxel_mm3 = float(np.prod(spacing_zyx_mm))
+    dropped_up_to = {name: largest_dropped(name) / voxel_mm3 for name in REGION_ORDER}
     if drop_before_joining:
-        merged = {name: _without_small(labels, largest_dropped(name)) for name, labels in merged.items()}
+        merged = {name: _without_small(labels, dropped_up_to[name]) for name, labels in merged.items()}
     lesions = {}
     for name in REGION_ORDER:
         joined = merged[name]
         for other in _JOINED_BY.get(name, ()):
             joined = join_by_touch(joined, merged[other])
-        lesions[name] = _counted(joined, largest_dropped(name))
+        lesions[name] = _counted(joined, dropped_up_to[name])
     return lesions
 
 
@@ -115,23 +131,53 @@ def region_mask(label_map: npt.NDArray[np.integer], region: str) -> BoolArray:
     return np.isin(label_map, region_labels(region))
 
 
-def merge_by_dilation(mask: BoolArray, iterations: int) -> IntArray:
+def merge_by_dilation(
+    mask: BoolArray, iterations: int, spacing_zyx_mm: Spacing = _CHALLENGE_SPACING
+) -> IntArray:
     """Numbers the components of ``mask`` (z, y, x); those whose dilations touch get one number.
 
-    ``iterations`` is the number of dilations by the 18-connected element. Numbers are in the order in which a
-    scan along z, then y, then x meets the dilated components, which :func:`join_by_touch` relies on.
+    ``iterations`` is the number of dilations by the 18-connected element, 1 mm each. Numbers are in the
+    order in which a scan along z, then y, then x meets the dilated components, which :func:`join_by_touch`
+    relies on.
     """
     labels = np.zeros(mask.shape, np.int32)
     if not mask.any():
         return labels
+    elements = _dilation_elements(iterations, spacing_zyx_mm)
     # The margin keeps the dilation inside the crop; at the volume's own border nothing is lost, because
     # two dilations that meet outside a box also meet inside it.
-    box = bounding_box(mask, margin=iterations)
+    box = bounding_box(mask, margin=len(elements))
     inside = mask[box]
-    dilated = ndimage.binary_dilation(inside, EIGHTEEN_CONNECTED, iterations=iterations)
+    dilated = inside
+    for element, repeats in Counter(elements).items():
+        dilated = ndimage.binary_dilation(dilated, _within(element), iterations=repeats)
     components, _ = ndimage.label(dilated.transpose(2, 1, 0), _TWENTY_SIX_CONNECTED)
     labels[box] = np.where(inside, components.transpose(2, 1, 0), 0)
     return labels
+
+
+def _dilation_elements(reach_mm: int, spacing_zyx_mm: Spacing) -> list[tuple[bool, ...]]:
+    """One dilation after the other, each with the axes (z, y, x) along which it grows by a voxel.
+
+    Every axis grows by ``reach_mm`` in all, rounded to voxels.
+
+    >>> _dilation_elements(2, (1.0, 1.0, 1.0))
+    [(True, True, True), (True, True, True)]
+    >>> _dilation_elements(3, (5.0, 1.0, 1.0))       # slices of 5 mm: 3 mm are half a slice, rounded up
+    [(False, True, True), (False, True, True), (True, True, True)]
+    """
+    steps = [math.floor(reach_mm / spacing + 0.5) for spacing in spacing_zyx_mm]
+    most = max(steps)
+    return [tuple((n + 1) * step // most > n * step // most for step in steps) for n in range(most)]
+
+
+def _within(axes: tuple[bool, ...]) -> BoolArray:
+    """The 18-connected element without its neighbours along the axes (z, y, x) that are off."""
+    element = EIGHTEEN_CONNECTED.copy()
+    for axis, on in enumerate(axes):
+        if not on:
+            np.moveaxis(element, axis, 0)[[0, 2]] = False
+    return element
 
 
 def join_by_touch(labels: IntArray, others: IntArray) -> IntArray:
@@ -177,12 +223,12 @@ def _shifted(first: IntArray, second: IntArray, offset: tuple[int, ...]) -> tupl
     return first[here], second[there]
 
 
-def _without_small(labels: IntArray, dropped_up_to: int) -> IntArray:
+def _without_small(labels: IntArray, dropped_up_to: float) -> IntArray:
     """The numbered lesions (z, y, x) without those of at most so many voxels; numbers stay."""
     return np.where((np.bincount(labels.ravel()) > dropped_up_to)[labels], labels, 0)
 
 
-def _counted(labels: IntArray, dropped_up_to: int) -> Lesions:
+def _counted(labels: IntArray, dropped_up_to: float) -> Lesions:
     """Numbers the lesions without gaps and says which are large enough to count."""
     voxels = np.bincount(labels.ravel())
     voxels[0] = 0
