@@ -1,28 +1,24 @@
-"""Which loaded volume is T1, T1c, T2, FLAIR? Guessed from names, with the reason in words."""
+"""Which loaded volume is T1, T1c, T2, FLAIR? The same rules as on the shell, with the reason in words."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import slicer
 from slicer.i18n import tr as _
 
+from ..errors import InputRefused
+from ..intake import roles
 from ..intake.volume import ROLE_NAMES, ROLES
 
-_CONTRAST = re.compile(
-    r"(?<![a-z0-9])(t1\W*(c|ce|gd|kontrast|post|km)|t1\w*(gd|ce)|gd|gad\w*|ce|km|contrast\w*|kontrast\w*|"
-    r"post\W*(con\w*|gd|gad\w*)|\+\W*c|c\+|injecte|gado)(?![a-z0-9])"
-)
-_FLAIR = re.compile(r"(?<![a-z])(t2\W*)?(flair|t2f|dark\W*fluid|tirm)(?![a-z])")
-_T2 = re.compile(r"(?<![a-z0-9])t2w?(?![a-z0-9])")
-_T1 = re.compile(r"(?<![a-z0-9])t1(w|n)?(?![a-z0-9])|mp\W*rage|spgr|bravo|(?<![a-z])tfe(?![a-z])")
-_NEVER = re.compile(r"adc|dwi|trace|subtr|\bsub\b|mip|locali|scout|swi|perf|cbv|cbf|\bfa\b|seg|mask|label")
+Tag = Callable[[str], str]
+"""Gives the text of a DICOM tag written as ``gggg,eeee``; empty when there is none."""
 
 
 @dataclass(frozen=True)
-class Guess:
+class Assignment:
     """The node for a role, or None, and the reason as a sentence."""
 
     role: str
@@ -30,42 +26,66 @@ class Guess:
     reason: str
 
 
-def role_of(name: str) -> str | None:
-    """The role that a volume's name tells, or None.
-
-    >>> [role_of(n) for n in ("3: AX T1 MPRAGE post Gd", "t2_tse_dark-fluid", "ADC", "T2w")]
-    ['t1c', 'flair', None, 't2']
-    """
-    text = name.lower().replace("_", " ")
-    if _NEVER.search(text):
+def dicom_tag(node: Any) -> Tag | None:
+    """Reads the header of the series that ``node`` was loaded from, or None when it came from elsewhere."""
+    instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
+    database = getattr(slicer, "dicomDatabase", None)
+    if not instances or database is None:
         return None
-    if _FLAIR.search(text):
-        return "flair"
-    if _CONTRAST.search(text) and not _T2.search(text):
-        return "t1c"
-    if _T2.search(text):
-        return "t2"
-    return "t1" if _T1.search(text) else None
+    return lambda tag: str(database.instanceValue(instances[0], tag) or "")
 
 
-def assign(nodes: Sequence[Any], chosen: dict[str, Any]) -> list[Guess]:
-    """A guess for every role that has no choice yet. A choice is never changed, a tie is left open."""
+def facts_of(node: Any, tag: Tag | None = None) -> roles.SeriesFacts:
+    """What a volume node and, where there is one, its DICOM header tell about its sequence."""
+    image = node.GetImageData()
+    columns, rows, slices = image.GetDimensions() if image is not None else (0, 0, 0)
+    spacing = tuple(float(step) for step in node.GetSpacing())
+    read = tag or (lambda _tag: "")
+    described = tuple(text for text in map(read, ("0008,103e", "0018,1030", "0018,0024")) if text)
+    return roles.SeriesFacts(
+        label=node.GetName(),
+        texts=(node.GetName(), *described),
+        image_type=tuple(part for part in read("0008,0008").split("\\") if part),
+        contrast_agent=read("0018,0010").strip(),
+        echo_ms=_number(read("0018,0081")),
+        repetition_ms=_number(read("0018,0080")),
+        inversion_ms=_number(read("0018,0082")),
+        scanning=read("0018,0020"),
+        slices=slices,
+        spacing_mm=(spacing[0], spacing[1], spacing[2]),
+        rows_columns=(rows, columns),
+    )
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def assign(nodes: Sequence[Any], chosen: dict[str, Any]) -> list[Assignment]:
+    """A guess for every role that has no choice yet. A choice is never changed, a doubt is left open."""
     taken = {node.GetID() for node in chosen.values()}
-    guesses = []
-    for role in ROLES:
-        if role in chosen:
-            continue
-        candidates = [n for n in nodes if n.GetID() not in taken and role_of(n.GetName()) == role]
-        guesses.append(_guess(role, candidates))
-    return guesses
+    free = [node for node in nodes if node.GetID() not in taken]
+    facts = [facts_of(node, dicom_tag(node)) for node in free]
+    candidates = [(each, roles.guess(each)) for each in facts]
+    return [_settle(role, free, candidates) for role in ROLES if role not in chosen]
 
 
-def _guess(role: str, candidates: list[Any]) -> Guess:
+def _settle(
+    role: str, nodes: list[Any], candidates: list[tuple[roles.SeriesFacts, roles.Guess]]
+) -> Assignment:
     name = ROLE_NAMES[role]
-    if len(candidates) == 1:
-        reason = _("{role}: {name}, by its name.").format(role=name, name=candidates[0].GetName())
-        return Guess(role, candidates[0], reason)
-    if not candidates:
-        return Guess(role, None, _("{role}: no volume with such a name.").format(role=name))
-    listed = ", ".join(node.GetName() for node in candidates)
-    return Guess(role, None, _("{role}: could be {names}; please choose.").format(role=name, names=listed))
+    try:
+        index = roles.choose(candidates, [role]).get(role)
+    except InputRefused:
+        listed = ", ".join(facts.label for facts, guess in candidates if guess.role == role)
+        return Assignment(
+            role, None, _("{role}: could be {names}; please choose.").format(role=name, names=listed)
+        )
+    if index is None:
+        return Assignment(role, None, _("{role}: no loaded volume looks like it.").format(role=name))
+    facts, guess = candidates[index]
+    said = _("{role}: {name} ({why}).").format(role=name, name=facts.label, why=guess.reason)
+    return Assignment(role, nodes[index], said)

@@ -22,7 +22,7 @@ from .dialogs import Dialogs, SlicerDialogs
 from .parameters import chosen_volumes
 from .process import ProcessRunner, QtProcessRunner
 from .progress import Progress
-from .readiness import obstacle
+from .readiness import effective_reference, note, obstacle
 from .record import keep, read_record
 from .result_view import ResultView
 from .run import Listener, Request, SegmentationRun
@@ -123,14 +123,16 @@ class Panel:
         """The line under the inputs and the button say what can be done now."""
         if self.run.running:
             return
-        reason = _("Open the module again to start.")
+        reason, ready = _("Open the module again to start."), ""
         if self._state is not None:
-            reason = obstacle(chosen_volumes(self._state), self._state.reference)
+            volumes = chosen_volumes(self._state)
+            reason = obstacle(volumes, self._state.reference)
+            ready = note(volumes, self._state.reference)
         self.ui.runButton.enabled = not reason
         self.ui.runButton.toolTip = reason or _(
             "Segment this scan. It runs beside Slicer, and you can cancel it."
         )
-        self.ui.readinessLabel.text = reason or _("Ready.")
+        self.ui.readinessLabel.text = reason or ready
 
     def auto_assign(self) -> None:
         """Fill the roles that have no volume yet, and say why."""
@@ -179,7 +181,8 @@ class Panel:
             return
         self.ui.logText.setPlainText("")
         volumes = chosen_volumes(state)
-        request = Request(volumes, state.reference, state.device, state.model, state.mirror)
+        reference = effective_reference(volumes, state.reference)
+        request = Request(volumes, reference, state.device, state.model, state.mirror)
         try:
             self.run.start(request)
         except (GliomaSegError, OSError) as error:
@@ -239,7 +242,7 @@ class Panel:
         name = _("{study} GliomaSeg").format(study=scene.study_name(reference))
         node = scene.add_segmentation(labels, reference, name, record.algorithm)
         keep(node, record)
-        display.show(node, request.volumes["t1c"])
+        display.show(node, request.volumes.get("t1c", reference))
         self._state.result = node
 
     def _failed(self, sentence: str) -> None:

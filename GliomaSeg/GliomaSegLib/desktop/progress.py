@@ -37,6 +37,20 @@ def parse(line: str) -> Progress | None:
     )
 
 
+def refusal(line: str) -> str:
+    """The sentence of an error that the command tells, or an empty text.
+
+    >>> refusal('{"stage": "error", "message": "t1.nrrd is constant.", "exit_code": 3}')
+    't1.nrrd is constant.'
+    """
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return ""
+    is_error = isinstance(told, dict) and told.get("stage") == "error"
+    return str(told.get("message", "")) if is_error else ""
+
+
 class LineBuffer:
     """Cuts a stream of bytes into whole lines; a multi-byte letter may be split between two pieces.
 

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from .process import CRASHED, FAILED_TO_START, ProcessRunner
-from .progress import Progress, parse
+from .progress import Progress, parse, refusal
 from .scene import export_volume
 
 GRACE_MS = 5000
@@ -62,7 +62,7 @@ class SegmentationRun:
     _folder: Path | None = None
     _child_pid: int | None = None
     _cancelling: bool = False
-    _last_words: list[str] = field(default_factory=list)
+    _sentence: str = ""
     started_at: float = 0.0
 
     @property
@@ -90,8 +90,8 @@ class SegmentationRun:
             self._remove_folder()
             raise
         self._request, self._child_pid, self._cancelling = request, None, False
-        self._last_words, self.started_at = [], time.monotonic()
-        self.runner.start(self._arguments(request, inputs), self._on_output, self._on_log, self._on_end)
+        self._sentence, self.started_at = "", time.monotonic()
+        self.runner.start(self._arguments(request, inputs), self._on_output, self.listener.log, self._on_end)
 
     def cancel(self) -> None:
         """Ask the command to stop; after ``grace_ms`` it is ended."""
@@ -137,18 +137,14 @@ class SegmentationRun:
         return self._folder / "result"
 
     def _on_output(self, line: str) -> None:
+        self._sentence = refusal(line) or self._sentence
         told = parse(line)
         if told is None:
-            self._on_log(line)
+            self.listener.log(line)
             return
         if told.pid is not None:
             self._child_pid = told.pid
         self.listener.progress(told)
-
-    def _on_log(self, line: str) -> None:
-        if line.strip():
-            self._last_words = [*self._last_words, line.strip()][-20:]
-        self.listener.log(line)
 
     def _on_end(self, exit_code: int) -> None:
         request, cancelling = self._request, self._cancelling
@@ -159,9 +155,16 @@ class SegmentationRun:
             elif exit_code == 0 and request is not None:
                 self.listener.done(request, self._result_folder())
             else:
-                self.listener.failed(explain(exit_code, self._last_words))
+                self.listener.failed(explain(exit_code, self._named(request)))
         finally:
             self._remove_folder()
+
+    def _named(self, request: Request | None) -> str:
+        """The command's sentence, with the names of the person's volumes for those of our files."""
+        sentence = self._sentence
+        for role, node in (request.volumes if request is not None else {}).items():
+            sentence = sentence.replace(f"{role}.nrrd", node.GetName())
+        return sentence
 
     def _lose_patience(self) -> None:
         if self.running and self._cancelling:
@@ -176,19 +179,12 @@ class SegmentationRun:
             logging.warning("GliomaSeg could not remove all of its temporary files")
 
 
-def explain(exit_code: int, last_words: list[str]) -> str:
-    """One sentence for a run that ended with ``exit_code``; ``last_words``: its last lines on stderr."""
+def explain(exit_code: int, sentence: str) -> str:
+    """One sentence for a run that ended with ``exit_code``; ``sentence``: what the command said itself."""
+    if sentence:
+        return sentence
     if exit_code == FAILED_TO_START:
         return _("Slicer's Python could not be started: reinstall 3D Slicer, or ask for help with the log.")
     if exit_code == CRASHED:
-        return _(
-            "The segmentation process ended unexpectedly, most often for lack of memory: see the log below."
-        )
-    for line in reversed(last_words):
-        if line.startswith("gliomaseg: "):
-            return line.removeprefix("gliomaseg: ").removeprefix("error: ")
-    if any("No module named" in line for line in last_words):
-        return _("A Python package is missing: {line}. Press Segment again to install it.").format(
-            line=last_words[-1]
-        )
+        return _("The segmentation process ended unexpectedly, most often for lack of memory: see the log.")
     return _("The segmentation failed (code {code}): see the log below.").format(code=exit_code)

@@ -55,12 +55,14 @@ elif BEHAVIOUR == "deaf":
     tell("network", 0.5)
     time.sleep(60)
 elif BEHAVIOUR == "refuses":
-    print("gliomaseg: t1.nrrd is constant: load the right series.", file=sys.stderr)
+    sentence = "t1.nrrd is constant: load the right series."
+    print(json.dumps({"stage": "error", "message": sentence, "exit_code": 3}), flush=True)
+    print(sentence, file=sys.stderr)
     sys.exit(3)
 elif BEHAVIOUR == "crashes":
     os.abort()
-elif BEHAVIOUR == "no torch":
-    print("ModuleNotFoundError: No module named 'torch'", file=sys.stderr)
+elif BEHAVIOUR == "speechless":
+    print("Traceback and so on", file=sys.stderr)
     sys.exit(1)
 '''
 

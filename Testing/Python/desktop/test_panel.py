@@ -146,12 +146,25 @@ def scene_contents():
 
 def test_the_button_works_only_when_a_run_can(bench):
     assert not bench.ui.runButton.enabled
-    assert bench.ui.readinessLabel.text == "Choose the four sequences of one scan."
+    assert bench.ui.readinessLabel.text == "Choose the sequences of one scan."
     volumes = add_volumes()
-    bench.choose({role: volumes[role] for role in ("t1", "t1c", "t2")})
-    assert "Choose a volume for FLAIR." in bench.ui.runButton.toolTip
+    bench.choose({role: volumes[role] for role in ("t1", "t2")})
+    assert "T1c or for FLAIR" in bench.ui.runButton.toolTip and not bench.ui.runButton.enabled
     bench.choose(volumes)
     assert bench.ui.runButton.enabled and bench.ui.readinessLabel.text == "Ready."
+
+
+def test_a_missing_sequence_is_a_note_not_an_obstacle(bench):
+    volumes = add_volumes()
+    bench.choose({role: volumes[role] for role in ("t1", "t2", "flair")})
+    assert bench.ui.runButton.enabled
+    assert bench.ui.readinessLabel.text == (
+        "Ready, but without T1c the result is less certain. The result comes on the grid of FLAIR."
+    )
+    bench.run_to_end()
+    np.testing.assert_array_equal(
+        scene.current_labels(bench.state.result, volumes["flair"]), expected_labels(SHAPE)
+    )
 
 
 def test_a_deleted_volume_empties_its_selector(bench):
@@ -159,8 +172,10 @@ def test_a_deleted_volume_empties_its_selector(bench):
     bench.choose(volumes)
     slicer.mrmlScene.RemoveNode(volumes["t2"])
     assert bench.ui.t2Selector.currentNode() is None
+    assert "without T2" in bench.ui.readinessLabel.text
+    slicer.mrmlScene.RemoveNode(volumes["t1c"])
+    slicer.mrmlScene.RemoveNode(volumes["flair"])
     assert not bench.ui.runButton.enabled
-    assert bench.ui.readinessLabel.text == "Choose a volume for T2."
 
 
 def test_auto_assign_fills_what_is_empty_and_says_why(bench):
@@ -170,7 +185,7 @@ def test_auto_assign_fills_what_is_empty_and_says_why(bench):
     bench.ui.autoAssignButton.click()
     assert bench.ui.t1cSelector.currentNode() is volumes["t1c"]
     assert bench.ui.t2Selector.currentNode() is other
-    assert "T1c: AX T1 +C, by its name." in bench.ui.assignLabel.text
+    assert "T1c: AX T1 +C (" in bench.ui.assignLabel.text
 
 
 def test_a_run_ends_in_a_segmentation_equal_to_the_file(bench):
@@ -233,7 +248,7 @@ def test_a_refusal_stands_in_plain_sight(bench):
     bench.choose(add_volumes())
     before = scene_contents()
     bench.run_to_end()
-    assert bench.ui.messageLabel.text == "t1.nrrd is constant: load the right series."
+    assert bench.ui.messageLabel.text == "t1 is constant: load the right series."
     assert visible(bench.ui.messageLabel)
     assert scene_contents() == before and bench.ui.runButton.enabled
 
@@ -247,7 +262,7 @@ def test_closing_the_scene_ends_the_run(bench):
     bench.wait(lambda: not bench.panel.run.running)
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
     assert list(bench.work.iterdir()) == []
-    assert bench.ui.readinessLabel.text == "Choose the four sequences of one scan."
+    assert bench.ui.readinessLabel.text == "Choose the sequences of one scan."
 
 
 def test_a_reference_deleted_during_the_run_is_told(bench):
