@@ -13,7 +13,7 @@ from .fields import FloatArray
 from .geometry import Push, bend, sampling_points
 from .label_maps import load_icbm, load_label_map
 from .layout import Layout, choose_centre, lay_out, radius_mm
-from .operation import operate
+from .operation import operate, relieved
 from .painting import add_distractors, paint, palette
 from .plan import LesionPlan, draw_plans
 from .rendering import rendered_background
@@ -135,12 +135,11 @@ def _bent(rng: np.random.Generator, ground: Background, plan: LesionPlan, centre
 def _operated_case(rng: np.random.Generator, sources: Sources, spacing_mm: float) -> SyntheticCase:
     """A real tumour with part of its core turned into a cavity."""
     ground = background(_pick(rng, sources.with_tumour), spacing_mm, keep_tumour=True)
-    warp_mm = float(rng.uniform(0.5, 2.5))
-    ground = bend(ground, sampling_points(rng, ground.anatomy.brain.shape, spacing_mm, warp_mm, None))
     return _operated(rng, ground, "operated")
 
 
 def _operated(rng: np.random.Generator, ground: Background, kind: str) -> SyntheticCase:
+    ground = relieved(rng, ground)
     layout = operate(rng, ground)
     labels = np.where(layout.labels > 0, layout.labels, ground.labels)
     return _finish(rng, ground, _painted(rng, ground, layout, labels), labels, kind)

@@ -67,7 +67,7 @@ def cavity_fluid(rng: np.random.Generator, brain_fluid: dict[str, float]) -> Mat
 
 def solid_core(rng: np.random.Generator) -> Material:
     """Necrosis or non-enhancing tumour."""
-    core = {"t1": (0.38, 0.95), "t1c": (0.4, 1.0), "t2": (1.15, 3.3), "flair": (0.95, 1.95)}
+    core = {"t1": (0.38, 0.95), "t1c": (0.4, 1.0), "t2": (1.15, 3.3), "flair": (0.95, 2.2)}
     return _follow(rng, _draw(rng, core, (0.05, 0.22)), -0.12, 0.12)
 
 
@@ -79,16 +79,16 @@ def cyst_fluid(rng: np.random.Generator) -> Material:
 
 def hyperintensity(rng: np.random.Generator) -> Material:
     """Oedema, infiltration or treatment change."""
-    bright = {"t1": (0.68, 1.0), "t1c": (0.68, 1.0), "t2": (1.2, 2.3), "flair": (1.2, 1.95)}
+    bright = {"t1": (0.68, 1.0), "t1c": (0.68, 1.0), "t2": (1.25, 2.5), "flair": (1.25, 2.15)}
     return _follow(rng, _draw(rng, bright, (0.06, 0.2)), -0.06, 0.06)
 
 
 def enhancing(rng: np.random.Generator) -> Material:
-    """Enhancing tissue: at least a seventh of white matter brighter after contrast than before."""
-    bright = {"t1": (0.75, 1.1), "t1c": (1.1, 2.1), "t2": (1.1, 2.2), "flair": (1.0, 1.75)}
+    """Enhancing tissue: at least an eighth of white matter brighter after contrast than before."""
+    bright = {"t1": (0.75, 1.12), "t1c": (1.08, 2.1), "t2": (1.1, 2.4), "flair": (1.05, 2.0)}
     material = _draw(rng, bright, (0.08, 0.25))
     ratio = dict(material.ratio)
-    ratio["t1c"] = max(ratio["t1c"], ratio["t1"] + float(rng.uniform(0.15, 0.4)))
+    ratio["t1c"] = max(ratio["t1c"], ratio["t1"] + float(rng.uniform(0.12, 0.4)))
     return Material(ratio, material.texture)
 
 

@@ -6,7 +6,22 @@ import numpy as np
 
 from .anatomy import Background
 from .fields import distance_mm, ellipsoid, fill_to_volume, rough_field
+from .geometry import Push, bend, sampling_points
 from .layout import ET, NETC, RC, Layout, _smooth, radius_mm
+
+
+def relieved(rng: np.random.Generator, ground: Background) -> Background:
+    """The background with the surroundings drawn in on the tumour's core, as they sink when it is taken out:
+    a cavity does not press, which tells it from a cyst."""
+    anatomy = ground.anatomy
+    core = np.isin(ground.labels, (NETC, ET))
+    core = core if core.any() else ground.labels > 0
+    if not core.any():
+        return ground
+    radius = radius_mm(float(core.sum()) * anatomy.voxel_ml)
+    push = Push(np.argwhere(core).mean(axis=0), 0.9 * radius, -float(rng.uniform(0.1, 0.5)) * radius)
+    points = sampling_points(rng, core.shape, anatomy.spacing_mm, float(rng.uniform(0.5, 2.5)), push)
+    return bend(ground, points)
 
 
 def operate(rng: np.random.Generator, ground: Background) -> Layout:
@@ -27,7 +42,7 @@ def operate(rng: np.random.Generator, ground: Background) -> Layout:
     wanted = float(np.clip(whole_ml * rng.uniform(0.3, 1.1), 0.3, 80.0))
     radius = radius_mm(wanted)
     # A surgeon enters from the surface: cost grows from the start, with depth, and outside the tumour.
-    cost = ellipsoid(rng, own.shape, start, spacing, 0.25) + 0.5 * anatomy.depth_mm * rng.uniform(0, 1)
+    cost = ellipsoid(rng, own.shape, start, spacing, 0.25) + anatomy.depth_mm * rng.uniform(0.1, 0.6)
     cost += np.float32(0.25 * radius) * rough_field(rng, own.shape, max(1.2 * radius, 4 * spacing), spacing)
     cost += np.float32(rng.uniform(1.5, 4.0)) * np.minimum(distance_mm(place, spacing), 30.0)
     room = anatomy.brain & (distance_mm(own > 0, spacing, 10.0) < 4.0)

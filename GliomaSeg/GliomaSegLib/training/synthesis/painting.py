@@ -125,7 +125,7 @@ class Painter:
         share = self._soft(mask, float(rng.uniform(0.6, 2.2)))
         share = share * (1 - 0.9 * (self.anatomy.tissue[self.box] == FLUID) * (self.labels == 0))
         edge = np.percentile(self.arrival[self.labels == SNFH], 95)
-        fade = 1 - rng.uniform(0, 0.45) * np.clip(self.arrival / max(float(edge), 1.0), 0, 1)
+        fade = 1 - rng.uniform(0, 0.35) * np.clip(self.arrival / max(float(edge), 1.0), 0, 1)
         share *= fade * np.clip(1 + 0.18 * rough_field(rng, mask.shape, 15.0, self.spacing), 0.4, 1.15)
         kept = float(rng.uniform(0.1, 0.5))
         grain = rough_field(rng, mask.shape, float(rng.uniform(6.0, 20.0)), self.spacing)
