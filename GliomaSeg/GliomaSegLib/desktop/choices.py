@@ -1,4 +1,4 @@
-"""What the combo boxes offer: references, devices, models."""
+"""What the combo boxes offer: references, devices, models; and small things that widgets need."""
 
 from __future__ import annotations
 
@@ -78,3 +78,9 @@ def select(combo: Any, value: str) -> None:
             return
     combo.addItem(value, value)
     combo.setCurrentIndex(combo.count - 1)
+
+
+def say(label: Any, text: str) -> None:
+    """Show ``text`` in a label; a label without text takes no room."""
+    label.text = text
+    label.visible = bool(text)

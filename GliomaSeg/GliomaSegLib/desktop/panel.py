@@ -63,6 +63,8 @@ class Panel:
         self._devices_listed = False
         self._connect()
         self._show_running(False)
+        for label in (ui.assignLabel, ui.messageLabel):
+            choices.say(label, "")
         self.refresh()
 
     def _connect(self) -> None:
@@ -132,7 +134,7 @@ class Panel:
         self.ui.runButton.toolTip = reason or _(
             "Segment this scan. It runs beside Slicer, and you can cancel it."
         )
-        self.ui.readinessLabel.text = reason or ready
+        choices.say(self.ui.readinessLabel, reason or ready)
 
     def auto_assign(self) -> None:
         """Fill the roles that have no volume yet, and say why."""
@@ -145,7 +147,8 @@ class Panel:
             if guess.node is not None:
                 setattr(self._state, guess.role, guess.node)
         said = [guess.reason for guess in guesses]
-        self.ui.assignLabel.text = "\n".join(said) or _("All four are chosen; clear one to have it guessed.")
+        nothing = _("All four are chosen; clear one to have it guessed.")
+        choices.say(self.ui.assignLabel, "\n".join(said) or nothing)
 
     def install_offline(self) -> None:
         """Install the missing packages from a folder."""
@@ -199,7 +202,7 @@ class Panel:
         if running:
             self.ui.runButton.enabled = True
             self.ui.runButton.toolTip = _("Stop the run; nothing is changed then.")
-            self.ui.readinessLabel.text = ""
+            choices.say(self.ui.readinessLabel, "")
             self.ui.progressBar.value = 0
             self._stage = _("Starting")
             self._clock.start()
@@ -256,8 +259,7 @@ class Panel:
         self.refresh()
 
     def _say(self, sentence: str) -> None:
-        self.ui.messageLabel.text = sentence
-        self.ui.messageLabel.visible = bool(sentence)
+        choices.say(self.ui.messageLabel, sentence)
 
 
 _LABEL_MAP = "vtkMRMLLabelMapVolumeNode"

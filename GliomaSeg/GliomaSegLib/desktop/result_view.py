@@ -14,6 +14,7 @@ from slicer.i18n import tr as _
 from ..errors import GliomaSegError
 from ..labels import STRUCTURES
 from . import display, scene
+from .choices import say
 from .dialogs import Dialogs
 from .editing import Editing, mark_segments
 from .export import export_labels, export_table
@@ -24,6 +25,8 @@ from .results import Row, table
 
 REFRESH_MS = 200
 """Edits come in bursts while a person paints: the table waits for a pause this long."""
+ROW_HEIGHT = 24
+"""Pixels of a line of the table, so that all lines are seen without scrolling."""
 
 
 class ResultView:
@@ -39,7 +42,9 @@ class ResultView:
         self._refresh_due = False
         self._prepare_table()
         for each in STRUCTURES:
-            ui.revertCombo.addItem(each.name, each.abbreviation)
+            ui.revertCombo.addItem(f"{each.abbreviation}  {each.name}", each.abbreviation)
+        for label in (ui.correctLabel, ui.exportLabel, ui.warningsLabel):
+            say(label, "")
         self._connect()
 
     def _prepare_table(self) -> None:
@@ -47,7 +52,9 @@ class ResultView:
         self.ui.resultTable.setColumnCount(len(heads))
         self.ui.resultTable.setHorizontalHeaderLabels(list(heads))
         self.ui.resultTable.verticalHeader().setVisible(False)
+        self.ui.resultTable.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         header = self.ui.resultTable.horizontalHeader()
+        header.setFixedHeight(ROW_HEIGHT)
         for column in range(len(heads)):
             stretch = qt.QHeaderView.Stretch if column == 0 else qt.QHeaderView.ResizeToContents
             header.setSectionResizeMode(column, stretch)
@@ -136,7 +143,7 @@ class ResultView:
             self.ui.resultNameLabel.text = (
                 _("No result yet.") if result is None else _("Its volume was removed.")
             )
-            self.ui.warningsLabel.text = ""
+            say(self.ui.warningsLabel, "")
             self.ui.resultTable.setRowCount(0)
             return
         record = recall(result) or RunRecord()
@@ -144,9 +151,9 @@ class ResultView:
         current, model = scene.current_labels(result, reference), scene.model_labels(result)
         self.rows = table(current, model, grid.voxel_ml, record.assessable)
         mark_segments(result, {row.abbreviation: row.edited for row in self.rows})
-        self.ui.resultNameLabel.text = result.GetName()
-        self.ui.warningsLabel.text = "\n".join(f"\u26a0 {warning}" for warning in record.warnings)
-        self.ui.warningsLabel.visible = bool(record.warnings)
+        edited = any(row.edited for row in self.rows)
+        self.ui.resultNameLabel.text = result.GetName() + (_("  (* corrected)") if edited else "")
+        say(self.ui.warningsLabel, "\n".join(f"\u26a0 {warning}" for warning in record.warnings))
         self.ui.show3dCheckBox.checked = display.is_in_3d(result)
         self._fill_table()
 
@@ -162,15 +169,16 @@ class ResultView:
                 if column > 0:
                     item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
                 widget.setItem(index, column, item)
+        widget.setFixedHeight((len(self.rows) + 1) * ROW_HEIGHT + 6)
 
     def _edit(self, action: Callable[[PanelState], None]) -> None:
         if self._state is None or self._state.result is None:
             return
-        self.ui.correctLabel.text = ""
+        say(self.ui.correctLabel, "")
         try:
             action(self._state)
         except GliomaSegError as refusal:
-            self.ui.correctLabel.text = str(refusal)
+            say(self.ui.correctLabel, str(refusal))
         self.refresh()
 
     def _revert(self) -> None:
@@ -204,17 +212,17 @@ class ResultView:
         if not chosen:
             return
         try:
-            self.ui.exportLabel.text = write(Path(chosen))
+            say(self.ui.exportLabel, write(Path(chosen)))
         except (GliomaSegError, OSError) as error:
             logging.warning("GliomaSeg: an export failed: %s", type(error).__name__)
-            self.ui.exportLabel.text = ""
+            say(self.ui.exportLabel, "")
             self.dialogs.error(_("{name} could not be written.").format(name=Path(chosen).name), str(error))
 
 
 def _cells(row: Row) -> tuple[str, str, str, str]:
     """The texts of a table line."""
     if not row.assessable:
-        return row.abbreviation, "", _("not assessable"), ""
+        return f"{row.abbreviation}  {row.name}", "", _("not assessable"), ""
     model = "" if row.model_ml is None else f"{row.model_ml:.2f}"
     now = f"{row.current_ml:.2f}" + (" *" if row.edited else "")
-    return row.abbreviation, model, now, str(row.lesions)
+    return f"{row.abbreviation}  {row.name}", model, now, str(row.lesions)

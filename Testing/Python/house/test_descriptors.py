@@ -59,6 +59,13 @@ def test_the_legacy_descriptor_names_the_same_repository():
     assert _s4ext()["scmrevision"] == ENTRY["scm_revision"]
 
 
+def test_pictures_that_are_linked_exist():
+    base = "https://raw.githubusercontent.com/gliomaseg/SlicerGliomaSeg/main/"
+    for url in [CMAKE["ICONURL"], *CMAKE["SCREENSHOTURLS"].split()]:
+        assert url.startswith(base)
+        assert (ROOT / url.removeprefix(base)).is_file(), url
+
+
 def test_the_icon_is_a_128_pixel_png():
     header = (ROOT / "GliomaSeg" / "Resources" / "Icons" / "GliomaSeg.png").read_bytes()[:24]
     assert header[:8] == b"\x89PNG\r\n\x1a\n"

@@ -25,14 +25,14 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
 
     def sizeHint(self) -> QtCore.QSize:
         """Header plus contents."""
-        inner = self.layout().sizeHint() if self.layout() and not self._collapsed else QtCore.QSize(0, 0)
+        inner = self.layout().totalSizeHint() if self.layout() and not self._collapsed else QtCore.QSize(0, 0)
         return QtCore.QSize(max(inner.width(), 80), HEADER_HEIGHT if self._collapsed else inner.height())
 
     def minimumSizeHint(self) -> QtCore.QSize:
         """As small as the header when folded."""
         if self._collapsed or not self.layout():
             return QtCore.QSize(80, HEADER_HEIGHT)
-        return self.layout().minimumSize()
+        return self.layout().totalMinimumSize()
 
     def paintEvent(self, _event: QtGui.QPaintEvent) -> None:
         """Draw the header with an arrow."""
