@@ -49,7 +49,11 @@ def table(
     voxel_ml: float,
     assessable: Mapping[str, bool] | None = None,
 ) -> list[Row]:
-    """The rows: four structures in the order of their numbers, then the regions."""
+    """The rows: four structures in the order of their numbers, then the regions.
+
+    Everything is counted in the box that holds all labels, because this runs after each stroke of a brush.
+    """
+    current, model = _cropped(current, model)
     named: list[tuple[str, str, tuple[int, int, int] | None]] = [
         (s.abbreviation, s.name, s.colour) for s in STRUCTURES
     ]
@@ -68,6 +72,17 @@ def table(
         )
         for abbreviation, name, colour in named
     ]
+
+
+def _cropped(current: LabelArray, model: LabelArray | None) -> tuple[LabelArray, LabelArray | None]:
+    """Both label maps in the smallest box around what either labels, or one voxel where nothing is."""
+    found = current > 0 if model is None else (current > 0) | (model > 0)
+    box = []
+    for axis in range(found.ndim):
+        others = tuple(other for other in range(found.ndim) if other != axis)
+        places = np.flatnonzero(found.any(axis=others))
+        box.append(slice(places[0], places[-1] + 1) if places.size else slice(0, 1))
+    return current[tuple(box)], None if model is None else model[tuple(box)]
 
 
 def _differs(current: LabelArray, model: LabelArray, abbreviation: str) -> bool:

@@ -52,3 +52,8 @@ def test_without_the_models_version_nothing_counts_as_edited():
     rows = results.table(EDITED, None, 0.5)
     assert all(row.model_ml is None and not row.edited for row in rows)
     assert rows[3].current_ml == pytest.approx(1.5)
+
+
+def test_no_labels_at_all_are_zeros():
+    rows = results.table(np.zeros((4, 5, 6), np.uint8), np.zeros((4, 5, 6), np.uint8), 0.5)
+    assert {(row.current_ml, row.model_ml, row.lesions, row.edited) for row in rows} == {(0.0, 0.0, 0, False)}
