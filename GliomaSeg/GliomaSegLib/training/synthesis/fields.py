@@ -122,3 +122,20 @@ def bounding_box(mask: BoolArray, margin: int) -> tuple[slice, slice, slice]:
         hit = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
         spans.append(slice(max(0, int(hit[0]) - margin), min(mask.shape[axis], int(hit[-1]) + 1 + margin)))
     return spans[0], spans[1], spans[2]
+
+
+def smoothed(mask: BoolArray, sigma: float) -> BoolArray:
+    """The mask with its edge smoothed by a Gaussian of ``sigma`` voxels, holes filled."""
+    soft = ndimage.gaussian_filter(mask.astype(np.float32), sigma) > 0.5
+    return np.asarray(ndimage.binary_fill_holes(soft) if soft.any() else mask)
+
+
+def without_crumbs(mask: BoolArray, least_voxels: float) -> BoolArray:
+    """The mask without pieces of fewer than ``least_voxels``; the largest piece always stays."""
+    pieces, count = ndimage.label(mask, np.ones((3, 3, 3)))
+    if count <= 1:
+        return mask
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    keep = sizes >= min(least_voxels, sizes.max())
+    return np.asarray(keep[pieces])

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from ...labels import structure
-from .anatomy import FLUID, GREY, OUTSIDE, WHITE, Anatomy
+from .anatomy import FLUID, GREY, OUTSIDE, Anatomy
 from .fields import (
     BoolArray,
     FloatArray,
@@ -19,13 +19,13 @@ from .fields import (
     facets,
     fill_to_volume,
     rough_field,
+    smoothed,
+    without_crumbs,
 )
 from .plan import LesionPlan
+from .spread import hyperintensity, spread_cost
 
 NETC, SNFH, ET, RC = (structure(a).number for a in ("NETC", "SNFH", "ET", "RC"))
-
-SPREAD_SPEED = {OUTSIDE: 0.0, FLUID: 0.05, GREY: 0.35, WHITE: 1.0}
-"""How fast hyperintensity spreads, relative to white matter: along it, hardly into cortex, not over fluid."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ def lay_out(rng: np.random.Generator, anatomy: Anatomy, plan: LesionPlan, centre
         _add_enhancement(rng, anatomy, plan, centre, room & (tissue != FLUID), labels)
     else:
         _add_mass(rng, anatomy, plan, centre, room, labels)
-    arrival = _spread(anatomy, tissue, labels > 0, centre)
+    arrival = spread_cost(anatomy, tissue, labels > 0, centre)
     if plan.snfh_ml > 0:
-        _add_hyperintensity(rng, anatomy, plan, tissue, arrival, labels)
+        labels[hyperintensity(rng, anatomy, plan.snfh_ml, tissue, arrival, labels > 0)] = SNFH
     return Layout(labels, centre, arrival, cystic=plan.style == "cystic")
 
 
@@ -123,7 +123,7 @@ def _cavity(
     if rng.random() < 0.4:
         cost -= np.float32(0.35 * radius) * (anatomy.tissue == FLUID)
     mask = fill_to_volume(cost, room, plan.cavity_ml, anatomy.voxel_ml)
-    return _smooth(mask, 0.8 / spacing) & room if mask.sum() > 60 else mask
+    return smoothed(mask, 0.8 / spacing) & room if mask.sum() > 60 else mask
 
 
 def _wedge(anatomy: Anatomy, centre: np.ndarray, radius: float) -> FloatArray:
@@ -195,8 +195,8 @@ def _wall_segments(
     cost = gap / thickness + np.float32(rng.uniform(0.8, 2.0)) * patch
     allowed = room & ~cavity & (gap < 12.0) & (labels == 0)
     mask = fill_to_volume(cost, allowed, et_ml, anatomy.voxel_ml, connected=False)
-    mask = _smooth(mask | cavity, 0.6) & allowed if mask.sum() > 30 else mask
-    labels[_without_crumbs(mask, 0.04 / anatomy.voxel_ml)] = ET
+    mask = smoothed(mask | cavity, 0.6) & allowed if mask.sum() > 30 else mask
+    labels[without_crumbs(mask, 0.04 / anatomy.voxel_ml)] = ET
 
 
 def _nodule_centre(
@@ -249,7 +249,7 @@ def _inner_part(rng: np.random.Generator, whole: BoolArray, inner_ml: float, ana
     cost = (-inside + rng.uniform(0.3, 1.0) * 0.4 * inside.max() * rough).astype(np.float32)
     result = np.zeros_like(whole)
     inner = fill_to_volume(cost, whole[box], inner_ml, anatomy.voxel_ml, connected=False)
-    result[box] = _smooth(inner, 0.7) & whole[box] if inner.sum() > 40 else inner
+    result[box] = smoothed(inner, 0.7) & whole[box] if inner.sum() > 40 else inner
     return result
 
 
@@ -269,7 +269,7 @@ def _add_mass(
     wobble = rng.uniform(0.06, 0.2) if plan.style == "cystic" else rng.uniform(0.12, 0.35)
     cost += np.float32(radius * wobble) * rough_field(rng, shape, max(1.2 * radius, 4 * spacing), spacing)
     whole = fill_to_volume(cost, room, total, anatomy.voxel_ml)
-    whole = _smooth(whole, 0.8 / spacing) & room if whole.sum() > 60 else whole
+    whole = smoothed(whole, 0.8 / spacing) & room if whole.sum() > 60 else whole
     labels[whole] = NETC
     if plan.et_ml <= 0 or not whole.any():
         return
@@ -280,70 +280,3 @@ def _add_mass(
         start = np.array(np.unravel_index(rng.choice(np.flatnonzero(rim)), shape), dtype=float)
         cost = ellipsoid(rng, shape, start, spacing, 0.3)
         labels[fill_to_volume(cost, whole, plan.et_ml, anatomy.voxel_ml)] = ET
-
-
-def _spread(anatomy: Anatomy, tissue: np.ndarray, core: BoolArray, centre: np.ndarray) -> FloatArray:
-    """Cost (millimetres of white matter) of spreading to each voxel from the core, by fast marching.
-
-    Worked out on a lattice of at least 2 mm, because it is smooth and marching is slow.
-    """
-    import SimpleITK as sitk
-
-    stride = max(1, round(2.0 / anatomy.spacing_mm))
-    coarse = tissue[::stride, ::stride, ::stride]
-    speed = np.array([SPREAD_SPEED[t] for t in range(4)], dtype=np.float32)[coarse]
-    seeds = core[::stride, ::stride, ::stride]
-    starts = np.argwhere(seeds & ~ndimage.binary_erosion(seeds))
-    if len(starts) == 0:
-        starts = np.clip(np.rint(centre / stride).astype(int), 0, np.array(coarse.shape) - 1)[None]
-    speed[seeds] = 1.0
-    step = stride * anatomy.spacing_mm
-    image = sitk.GetImageFromArray(np.maximum(speed, 1e-4) / step)
-    marching = sitk.FastMarchingImageFilter()
-    marching.SetTrialPoints([tuple(int(v) for v in p[::-1]) for p in starts])
-    marching.SetStoppingValue(70.0)
-    arrival = np.minimum(sitk.GetArrayFromImage(marching.Execute(image)), 200.0).astype(np.float32)
-    arrival[seeds] = 0
-    if stride == 1:
-        return arrival
-    zoomed = ndimage.zoom(arrival, stride, order=1, grid_mode=True, mode="nearest")
-    return np.asarray(
-        np.pad(
-            zoomed, [(0, max(0, n - m)) for n, m in zip(tissue.shape, zoomed.shape, strict=True)], mode="edge"
-        )[tuple(slice(0, n) for n in tissue.shape)]
-    )
-
-
-def _add_hyperintensity(
-    rng: np.random.Generator,
-    anatomy: Anatomy,
-    plan: LesionPlan,
-    tissue: np.ndarray,
-    arrival: FloatArray,
-    labels: np.ndarray,
-) -> None:
-    """Hyperintensity around the core, uneven in reach, following white matter, sparing fluid."""
-    spacing = anatomy.spacing_mm
-    uneven = rough_field(rng, labels.shape, rng.uniform(14.0, 35.0), spacing)
-    cost = (arrival + 2.0) * np.exp(np.float32(rng.uniform(0.25, 0.7)) * uneven)
-    allowed = anatomy.brain & (labels == 0) & (tissue != FLUID) & (arrival < 150)
-    mask = fill_to_volume(cost, allowed, plan.snfh_ml, anatomy.voxel_ml, connected=False)
-    mask = _smooth(mask | (labels > 0), 0.7 / spacing) & allowed
-    labels[_without_crumbs(mask, 0.15 / anatomy.voxel_ml)] = SNFH
-
-
-def _smooth(mask: BoolArray, sigma: float) -> BoolArray:
-    """The mask with its edge smoothed by a Gaussian of ``sigma`` voxels, holes filled."""
-    soft = ndimage.gaussian_filter(mask.astype(np.float32), sigma) > 0.5
-    return np.asarray(ndimage.binary_fill_holes(soft) if soft.any() else mask)
-
-
-def _without_crumbs(mask: BoolArray, least_voxels: float) -> BoolArray:
-    """The mask without pieces of fewer than ``least_voxels``; the largest piece always stays."""
-    pieces, count = ndimage.label(mask, np.ones((3, 3, 3)))
-    if count <= 1:
-        return mask
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    keep = sizes >= min(least_voxels, sizes.max())
-    return np.asarray(keep[pieces])

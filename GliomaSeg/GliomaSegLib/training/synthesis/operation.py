@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from .anatomy import Background
-from .fields import distance_mm, ellipsoid, fill_to_volume, rough_field
+from .fields import distance_mm, ellipsoid, fill_to_volume, rough_field, smoothed
 from .geometry import Push, bend, sampling_points
-from .layout import ET, NETC, RC, Layout, _smooth, radius_mm
+from .layout import ET, NETC, RC, Layout, radius_mm
 
 
 def relieved(rng: np.random.Generator, ground: Background) -> Background:
@@ -48,7 +48,7 @@ def operate(rng: np.random.Generator, ground: Background) -> Layout:
     room = anatomy.brain & (distance_mm(own > 0, spacing, 10.0) < 4.0)
     cavity = fill_to_volume(cost, room, wanted, voxel_ml)
     if cavity.sum() > 60:
-        cavity = _smooth(cavity, 0.8 / spacing) & room
+        cavity = smoothed(cavity, 0.8 / spacing) & room
     layout[cavity] = RC
     if rng.random() < 0.5:
         gap = distance_mm(cavity, spacing, 10.0)
