@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from .outcome.labelling import LabelArray, Removal
 
 SEG_NRRD, NIFTI, MEASURES = "segmentation.seg.nrrd", "segmentation.nii.gz", "measures.json"
-RESULT_FILES = (SEG_NRRD, NIFTI, MEASURES, RUN_FILE)
+TABLE = "measures.csv"
+RESULT_FILES = (SEG_NRRD, NIFTI, MEASURES, TABLE, RUN_FILE)
 NOTICE = "Not a medical device. For research; every contour needs a radiologist's eye."
 
 _STAGES = {
@@ -165,16 +166,17 @@ class _Run:
         labels: LabelArray,
         removals: list[Removal],
     ) -> Result:
-        from .outcome.measures import volumes_ml
+        from .outcome.measures_table import as_csv
         from .outcome.segmentation_file import write_nifti, write_seg_nrrd
 
         grid = study.reference.grid
-        measures = volumes_ml(labels, grid)
+        measures = _measured(study, description, prediction, prepared, labels)
         with result_folder(self.output, RESULT_FILES, self.options.overwrite) as folder:
             with self.clock.stage("writing"):
                 write_seg_nrrd(folder / SEG_NRRD, labels, grid, f"{description.name} {description.version}")
                 write_nifti(folder / NIFTI, labels, grid)
                 _write_json(folder / MEASURES, measures)
+                (folder / TABLE).write_text(as_csv(measures), encoding="utf-8", newline="")
             run = self._provenance(study, description, prediction, prepared, removals)
             self.progress.tick("writing", 1.0)
             _write_json(folder / RUN_FILE, run)
@@ -209,6 +211,20 @@ class _Run:
             "seconds": self.clock.seconds,
             "warnings": self.warnings,
         }
+
+
+def _measured(
+    study: Study,
+    description: ModelDescription,
+    prediction: Prediction,
+    prepared: NetworkInput,
+    labels: LabelArray,
+) -> dict[str, Any]:
+    from .outcome.measures import measure
+    from .outcome.uncertainty import volume_intervals_ml
+
+    intervals = volume_intervals_ml(prediction.probabilities, description.classes, prepared.grid.voxel_ml)
+    return measure(labels, study.reference.grid, study.volumes, intervals)
 
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:

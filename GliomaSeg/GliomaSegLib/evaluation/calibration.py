@@ -178,21 +178,6 @@ def _flattened(scores: FloatArray, labels: IntArray, mask: BoolArray | None) -> 
     return scores.reshape(scores.shape[0], -1), labels.reshape(-1)
 
 
-def volume_interval_ml(probability: FloatArray, voxel_ml: float, level: float = 0.8) -> tuple[float, float]:
-    """Interval of a structure's volume at ``level``, from its voxel-wise ``probability`` (any shape), in ml.
-
-    Taken as if one unknown threshold decided for all voxels alike (segmentation errors move whole borders):
-    the volume is then that of all voxels above a threshold that is uniform on 0 to 1, and its quantiles are
-    volumes at fixed thresholds. Independent voxels would give intervals far too narrow to be true.
-
-    >>> volume_interval_ml(np.array([0.95, 0.85, 0.5, 0.15, 0.05]), voxel_ml=1.0)
-    (1.0, 4.0)
-    """
-    margin = (1 - level) / 2
-    low = np.count_nonzero(probability >= 1 - margin) * voxel_ml
-    return float(low), float(np.count_nonzero(probability >= margin) * voxel_ml)
-
-
 @dataclass(frozen=True)
 class Coverage:
     """How many of ``count`` true volumes lay inside their intervals, with the rate's exact 95% interval."""

@@ -16,9 +16,9 @@ from GliomaSegLib.evaluation.calibration import (
     pooled,
     reliability,
     top_label_reliability,
-    volume_interval_ml,
     with_temperature,
 )
+from GliomaSegLib.outcome.uncertainty import volume_interval_ml
 
 
 @pytest.fixture(scope="module")
