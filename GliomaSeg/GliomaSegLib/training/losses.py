@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from .config import LossSpec
 
-_SMOOTH = 5.0
-"""Voxels added above and below in overlap losses: an absent structure costs little, invented voxels do."""
+_SMOOTH = 1.0
+"""Voxels added above and below in overlap losses, so that a structure of few voxels does not jump about."""
 
 
 def focal_loss(
@@ -33,16 +33,20 @@ def focal_loss(
 
 
 def tversky_loss(logits: torch.Tensor, target: torch.Tensor, alpha: float) -> torch.Tensor:
-    """``1 - TP / (TP + alpha FP + (1 - alpha) FN)``, mean over all classes but background; soft counts.
+    """``1 - TP / (TP + alpha FP + (1 - alpha) FN)``, mean over the structures in ``target``; soft counts.
 
-    ``alpha`` 0.5 is the soft Dice loss. Counts are over the whole batch.
+    ``alpha`` 0.5 is the soft Dice loss. Counts are over the whole batch. A structure that the batch lacks is
+    left to cross-entropy: with one brain a batch, the pull of absent structures towards "never" kept rare ones
+    from being learnt at all (500 steps, enhancing tissue and cavity at Dice 0).
     """
     p = functional.softmax(logits, dim=1)[:, 1:]
     g = functional.one_hot(target, logits.shape[1]).movedim(-1, 1)[:, 1:].to(p.dtype)
     axes = (0, 2, 3, 4)
     tp, predicted, actual = (p * g).sum(axes), p.sum(axes), g.sum(axes)
     denominator = tp + alpha * (predicted - tp) + (1 - alpha) * (actual - tp)
-    return 1 - ((tp + _SMOOTH) / (denominator + _SMOOTH)).mean()
+    present = (actual > 0).to(p.dtype)
+    each = present * (1 - (tp + _SMOOTH) / (denominator + _SMOOTH))
+    return each.sum() / present.sum().clamp_min(1)
 
 
 class SummedLoss(nn.Module):

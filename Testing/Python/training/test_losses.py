@@ -46,10 +46,10 @@ def test_focal_alpha_weighs_each_voxel_by_its_class() -> None:
 
 
 def test_tversky_and_dice_by_hand() -> None:
-    # One foreground class. Soft counts: TP = .8 + .4 = 1.2, FP = .3, FN = .2 + .6 = .8; 5 voxels smooth.
+    # One foreground class. Soft counts: TP = .8 + .4 = 1.2, FP = .3, FN = .2 + .6 = .8; 1 voxel smooth.
     logits, target = logits_of((0.2, 0.8), (0.6, 0.4), (0.7, 0.3)), target_of(1, 1, 0)
-    tversky = 1 - (1.2 + 5) / (1.2 + 0.3 * 0.3 + 0.7 * 0.8 + 5)
-    dice = 1 - (2 * 1.2 + 10) / ((0.8 + 0.4 + 0.3) + 2 + 10)
+    tversky = 1 - (1.2 + 1) / (1.2 + 0.3 * 0.3 + 0.7 * 0.8 + 1)
+    dice = 1 - (2 * 1.2 + 2) / ((0.8 + 0.4 + 0.3) + 2 + 2)
     assert float(tversky_loss(logits, target, 0.3)) == pytest.approx(tversky, rel=1e-5)
     assert float(tversky_loss(logits, target, 0.5)) == pytest.approx(dice, rel=1e-5)
 
@@ -66,6 +66,13 @@ def test_background_does_not_count_in_overlap_losses() -> None:
     nothing = torch.zeros(1, 2, 2, 2, dtype=torch.long)
     perfect = functional.one_hot(nothing, 3).movedim(-1, 1) * 100.0
     assert float(tversky_loss(perfect, nothing, 0.5)) == pytest.approx(0, abs=1e-6)
+
+
+def test_structures_that_the_batch_lacks_do_not_count_in_overlap_losses() -> None:
+    target = target_of(1, 1, 0)
+    two = logits_of((0.2, 0.8), (0.6, 0.4), (0.7, 0.3))
+    three = torch.cat([two, torch.full_like(two[:, :1], -30.0)], dim=1)
+    assert float(tversky_loss(three, target, 0.5)) == pytest.approx(float(tversky_loss(two, target, 0.5)), rel=1e-5)
 
 
 @pytest.mark.parametrize("lam", [0.0, 0.3, 1.0])
