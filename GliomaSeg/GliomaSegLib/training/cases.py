@@ -45,6 +45,11 @@ class CaseFiles:
         """
         return re.sub(r"-\d{3}$", "", self.name) if self.numbering == "brats2024" else self.name
 
+    @property
+    def reference_role(self) -> str:
+        """The sequence on whose grid the label map lies: T1c where there is one."""
+        return "t1c" if "t1c" in self.images else next(iter(self.images))
+
 
 @dataclass(frozen=True)
 class TrainingCase:
@@ -129,8 +134,7 @@ def case_labels(case: CaseFiles, grid: Grid) -> npt.NDArray[np.uint8]:
 
 def load_case(case: CaseFiles, spec: InputSpec, kind: str = "real") -> TrainingCase:
     """Read, prepare and crop one case, labels with it."""
-    reference = "t1c" if "t1c" in case.images else next(iter(case.images))
-    study = read_study(case.images, reference)
+    study = read_study(case.images, case.reference_role)
     labels = case_labels(case, study.reference.grid)
     prepared = prepare(study, spec)
     on_grid = labels_on_grid(labels, study.reference.grid, prepared.grid, len(CLASS_NAMES))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -71,6 +71,11 @@ def from_first(value: Value) -> Value:
     box = [value]
     distributed.broadcast_object_list(box, src=0)
     return box[0]
+
+
+def quiet_unless_first(report: Callable[[str], None]) -> Callable[[str], None]:
+    """``report`` on the first process, nothing on the others."""
+    return report if current_team().writes else lambda line: None
 
 
 @contextmanager

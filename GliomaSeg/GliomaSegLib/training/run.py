@@ -11,6 +11,7 @@ from ..model.weights import find_model, load_network, read_description
 from .cases import CaseFiles, TrainingCase, find_cases, iter_loaded, split_by_patient
 from .config import Recipe
 from .loop import Trainer
+from .parallel import first_goes_ahead, joined, quiet_unless_first
 from .pool import Pool, fill_cache, read_cached
 
 Report = Callable[[str], None]
@@ -48,13 +49,23 @@ def train(
     """Train ``recipe`` on the cases below ``data``; a run in ``output`` is resumed.
 
     The first folder also feeds synthesis. ``cache`` keeps synthetic cases, by default inside ``output``.
-    Progress lines go to ``report``.
+    Progress lines go to ``report``. Under torchrun the processes train together; the first one writes.
     """
+    with joined(device) as mine:
+        trainer = _trainer(data, recipe, output, mine, cache, quiet_unless_first(report))
+        trainer.run()
+    return trainer
+
+
+def _trainer(
+    data: Sequence[Path], recipe: Recipe, output: Path, device: str, cache: Path | None, report: Report
+) -> Trainer:
     training, held = split_cases(find_cases(data), recipe)
     report(f"{len(training)} training cases, {len(held)} held out: {', '.join(c.name for c in held)}")
     cases = list(iter_loaded(training, recipe.input))
     if recipe.synthetic_cases:
-        cases += _synthetic(data, recipe, cache or output, report)
+        with first_goes_ahead():
+            cases += _synthetic(data, recipe, cache or output, report)
     validation = list(iter_loaded(held, recipe.input))
 
     def told(row: dict[str, Any]) -> None:
@@ -64,5 +75,4 @@ def train(
     if recipe.initial:
         source = load_network(read_description(find_model(recipe.initial)))
         trainer.start_from(source.state_dict())
-    trainer.run()
     return trainer
