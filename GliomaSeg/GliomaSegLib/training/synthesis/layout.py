@@ -19,6 +19,7 @@ from .fields import (
     facets,
     fill_to_volume,
     rough_field,
+    smooth_field,
     smoothed,
     without_crumbs,
 )
@@ -68,7 +69,7 @@ def lay_out(rng: np.random.Generator, anatomy: Anatomy, plan: LesionPlan, centre
     labels = np.zeros(anatomy.brain.shape, dtype=np.uint8)
     if plan.style == "none":
         return Layout(labels, centre, np.full(labels.shape, np.inf, dtype=np.float32))
-    room = anatomy.brain & _same_side(rng, anatomy, centre) & ~_ventricle(anatomy, tissue)
+    room = anatomy.brain & _same_side(rng, anatomy, plan, centre) & ~_ventricle(anatomy, tissue)
     if plan.style == "treated":
         if plan.cavity_ml > 0:
             labels[_cavity(rng, anatomy, plan, centre, room)] = RC
@@ -91,13 +92,19 @@ def _foreign_tissue(rng: np.random.Generator, anatomy: Anatomy) -> np.ndarray:
     return moved
 
 
-def _same_side(rng: np.random.Generator, anatomy: Anatomy, centre: np.ndarray) -> BoolArray:
-    """The hemisphere of ``centre`` (the falx stops lesions), or in one of ten both: butterfly growth."""
-    columns = np.arange(anatomy.brain.shape[2])
+def _same_side(rng: np.random.Generator, anatomy: Anatomy, plan: LesionPlan, centre: np.ndarray) -> BoolArray:
+    """The hemisphere of ``centre`` (the falx stops lesions), or in one of ten both: butterfly growth.
+
+    The border is wavy, and masses push it over to the other side.
+    """
+    shape = anatomy.brain.shape
     if rng.random() < 0.1:
-        return np.ones((1, 1, columns.size), dtype=bool)
-    side = columns >= anatomy.midline if centre[2] >= anatomy.midline else columns <= anatomy.midline
-    return side[None, None, :]
+        return np.ones((1, 1, 1), dtype=bool)
+    border = 2.5 * smooth_field(rng, (*shape[:2], 1), 30.0, anatomy.spacing_mm)
+    over = 12.0 if plan.style != "treated" else 0.0
+    columns = np.arange(shape[2], dtype=np.float32)[None, None, :]
+    towards = 1.0 if centre[2] >= anatomy.midline else -1.0
+    return np.asarray((columns - anatomy.midline) * anatomy.spacing_mm * towards >= border - over)
 
 
 def _ventricle(anatomy: Anatomy, tissue: np.ndarray) -> BoolArray:
