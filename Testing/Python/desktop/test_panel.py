@@ -432,3 +432,68 @@ def test_terminology_is_loaded_at_start_up(desktop):
     logic = slicer.modules.terminologies.logic()
     assert logic.GetNumberOfCategoriesInTerminology("GliomaSeg") == 1
     assert parent.title == "Glioma Segmentation" and parent.categories == ["Segmentation"]
+
+
+def shown_numbers(bench):
+    """The table without the last digits that a saved geometry rounds away."""
+    rows = bench.panel.results.rows
+    return [(row.abbreviation, round(row.model_ml, 6), round(row.current_ml, 6), row.edited) for row in rows]
+
+
+def test_a_saved_result_opens_with_its_table_and_can_still_be_reverted(bench, tmp_path):
+    volumes = add_volumes()
+    bench.result_without_process(volumes)
+    scene.set_segment(bench.state.result, "ET", expected_labels(SHAPE) == 2, volumes["t1c"])
+    bench.panel.results.refresh()
+    before = [
+        (row.abbreviation, row.model_ml, row.current_ml, row.edited) for row in bench.panel.results.rows
+    ]
+    (tmp_path / "bundle").mkdir()
+    assert slicer.mrmlScene.SaveSceneToSlicerDataBundleDirectory(str(tmp_path / "bundle"), None)
+    slicer.mrmlScene.Clear(0)
+    assert bench.panel.results.rows == []
+    (saved,) = (tmp_path / "bundle").glob("*.mrml")
+    slicer.mrmlScene.SetURL(str(saved))
+    slicer.mrmlScene.Import()
+    assert shown_numbers(bench) == before and before[2][3]
+    bench.ui.revertCombo.setCurrentIndex(2)
+    bench.ui.revertButton.click()
+    reference = bench.ui.t1cSelector.currentNode()
+    np.testing.assert_array_equal(scene.current_labels(bench.state.result, reference), expected_labels(SHAPE))
+
+
+def test_painting_the_cavity_may_take_voxels_and_painting_others_may_not(bench):
+    bench.result_without_process(add_volumes())
+    bench.ui.correctSection.collapsed = False
+    editor = bench.panel.results.editing.widget
+    node = editor.mrmlSegmentEditorNode()
+    assert editor.currentSegmentID() == "RC" and node.GetOverwriteMode() == node.OverwriteAllSegments
+    editor.setCurrentSegmentID("SNFH")
+    assert node.GetOverwriteMode() == node.OverwriteNone
+
+
+def test_surfaces_come_and_go_with_the_check_box(bench):
+    bench.result_without_process(add_volumes())
+    node = bench.state.result
+    bench.ui.show3dCheckBox.checked = True
+    assert node.GetSegmentation().ContainsRepresentation("Closed surface")
+    assert slicer.app.layoutManager().threeDWidget(0).threeDView().focal_point_resets > 0
+    bench.ui.show3dCheckBox.checked = False
+    assert not node.GetSegmentation().ContainsRepresentation("Closed surface")
+
+
+def test_the_panel_fits_slicers_width(bench):
+    assert bench.parent.widget.minimumSizeHint().width() <= 380
+    for name in ("correctSection", "exportSection", "advancedSection", "logSection"):
+        getattr(bench.ui, name).collapsed = False
+    assert bench.parent.widget.minimumSizeHint().width() <= 380
+
+
+def test_leaving_and_entering_the_module_keeps_everything(bench):
+    bench.result_without_process(add_volumes())
+    bench.ui.correctSection.collapsed = False
+    result = bench.state.result
+    bench.widget.exit()
+    bench.widget.enter()
+    assert bench.state.result is result and len(bench.panel.results.rows) == 6
+    assert bench.panel.results.editing.widget.segmentationNode() is result

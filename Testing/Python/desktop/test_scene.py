@@ -208,3 +208,21 @@ def test_obstacles_are_named_in_words(desktop):
     assert obstacle(volumes, "t1c") == ""
     twice = {**volumes, "t1": volumes["t1c"]}
     assert obstacle(twice, "t1c") == "t1c is chosen twice, as T1 and as T1c."
+
+
+def test_painting_in_place_does_not_reach_the_models_version(desktop):
+    reference, labels = _volume(), _labels()
+    node = scene.add_segmentation(labels, reference, "case", "GliomaSeg 0")
+    painted = slicer.util.arrayFromSegmentInternalBinaryLabelmap(node, "RC")
+    painted[0, 0, 0] = 4
+    assert scene.current_labels(node, reference)[0, 0, 0] == 4
+    np.testing.assert_array_equal(scene.model_labels(node), labels)
+
+
+def test_where_segments_overlap_the_cavity_wins_then_tissue_then_core(desktop):
+    reference = _volume()
+    node = scene.add_segmentation(_labels(), reference, "case", "GliomaSeg 0")
+    everywhere = np.ones(SHAPE, bool)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(everywhere.astype(np.uint8), node, "SNFH", reference)
+    found = scene.current_labels(node, reference)
+    assert (found == 4).sum() == 1 and (found == 3).sum() == (_labels() == 3).sum()
