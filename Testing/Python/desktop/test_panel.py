@@ -437,7 +437,7 @@ def test_terminology_is_loaded_at_start_up(desktop):
 def shown_numbers(bench):
     """The table without the last digits that a saved geometry rounds away."""
     rows = bench.panel.results.rows
-    return [(row.abbreviation, round(row.model_ml, 6), round(row.current_ml, 6), row.edited) for row in rows]
+    return [(row.abbreviation, f"{row.model_ml:.4f}", f"{row.current_ml:.4f}", row.edited) for row in rows]
 
 
 def test_a_saved_result_opens_with_its_table_and_can_still_be_reverted(bench, tmp_path):
