@@ -137,6 +137,7 @@ def test_a_study_ends_with_a_report_and_is_not_done_twice(
         assert f"]({name})" in (output / "report.md").read_text()
 
     monkeypatch.setattr(study, "_predict", lambda *arguments: pytest.fail("predicted again"))
+    monkeypatch.setattr(study, "write_figures", lambda *arguments: None)
     again = compare([data], output, study_recipe)
     assert [r.rows for r in again] == [r.rows for r in results]
     assert [r.history for r in again] == [r.history for r in results]
@@ -146,6 +147,7 @@ def test_an_interrupted_study_goes_on_where_it_stopped(
     tmp_path: Path, data: Path, study_recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = replace(study_recipe, steps=2)
+    monkeypatch.setattr(study, "write_figures", lambda *arguments: None)
     whole = compare([data], tmp_path / "whole", recipe)
     train, trained = study._train_one, []
 

@@ -40,7 +40,7 @@ def result_of(spec: NetworkSpec, shifts: tuple[int, ...], invented: int = 0) -> 
 def results() -> list[NetworkResult]:
     return [
         result_of(NetworkSpec(residual=False, attention=False), (0, 0, 0)),
-        result_of(NetworkSpec(), (0, 3, 20), invented=4),
+        result_of(NetworkSpec(), (0, 3, 12), invented=4),
     ]
 
 
