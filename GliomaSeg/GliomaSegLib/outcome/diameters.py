@@ -3,8 +3,8 @@
 RANO (Wen et al. 2010, doi:10.1200/JCO.2009.26.3541) and RANO 2.0 (Wen et al. 2023,
 doi:10.1200/JCO.23.01059) multiply the longest diameter of a contrast-enhancing lesion on an axial slice with
 the longest one perpendicular to it on the same slice. Necrosis and cavity don't count: here both lines must
-run inside the lesion's own mask, and they must cross. The slice with the largest product speaks for the
-lesion.
+run inside the lesion's own mask and cross, and the quadrangle between their ends must lie mostly inside, so
+that no pair of lines bends around a hole. The slice with the largest product speaks for the lesion.
 """
 
 from __future__ import annotations
@@ -31,11 +31,17 @@ _GRAZED = 0.25
 """A line may leave the mask by a part of a voxel where the mask's edge is a staircase."""
 _EDGE = 0.5
 _ROUNDING_MM = 1e-6
+_DIGITS = 6
+_QUADRANGLE_INSIDE = 0.75
+"""Share of the quadrangle between the lines' ends that lies inside the lesion."""
 _REFINED_SLICES = 3
 _COARSE_POINTS, _FINE_POINTS = 48, 240
 _COARSE_STEP, _FINE_STEP = 1.0, 0.25
 _FIRST_BATCH, _LARGEST_BATCH = 16, 4096
 _FIRST_LOOK = 6
+
+_TRIANGLE = np.array([(i + 1 / 3, j + 1 / 3) for i in range(7) for j in range(7 - i)]).T / 7
+"""Evenly spread points inside the triangle of (0, 0), (1, 0) and (0, 1), (2, n)."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,8 @@ def bidimensional(mask: BoolArray, grid: Grid, corner: tuple[int, int, int] = (0
     }
     promising = _most_promising(slices)
     lines = {index: slices[index].cross(_FINE_POINTS, _FINE_STEP) for index in promising}
-    best = max(promising, key=lambda i: _length(lines[i][0]) * _length(lines[i][1]))
+    # Rounded, so that of equal slices the first is taken on every machine.
+    best = min(promising, key=lambda i: (-round(_product(lines[i]), _DIGITS), i))
     longest, perpendicular = lines[best]
     return Diameters(
         _length(longest),
@@ -107,13 +114,16 @@ def _most_promising(slices: dict[int, _Slice]) -> list[int]:
     if len(slices) <= _REFINED_SLICES:
         return list(slices)
     rough: dict[int, float] = {}
-    for index in sorted(slices, key=lambda i: -slices[i].product_bound):
+    for index in sorted(slices, key=lambda i: (-round(slices[i].product_bound, _DIGITS), i)):
         kept = sorted(rough.values(), reverse=True)[:_REFINED_SLICES]
         if len(kept) == _REFINED_SLICES and slices[index].product_bound <= kept[-1]:
             break
-        longest, perpendicular = slices[index].cross(_COARSE_POINTS, _COARSE_STEP)
-        rough[index] = _length(longest) * _length(perpendicular)
-    return sorted(rough, key=lambda i: -rough[i])[:_REFINED_SLICES]
+        rough[index] = round(_product(slices[index].cross(_COARSE_POINTS, _COARSE_STEP)), _DIGITS)
+    return sorted(rough, key=lambda i: (-rough[i], i))[:_REFINED_SLICES]
+
+
+def _product(lines: tuple[FloatArray, FloatArray]) -> float:
+    return _length(lines[0]) * _length(lines[1])
 
 
 def _length(line: FloatArray) -> float:
@@ -161,8 +171,10 @@ class _Slice:
         """A number that the product of the two diameters can't exceed by more than a voxel's worth, mm^2."""
         corners = self._points[self._hull.vertices]
         span = np.linalg.norm(corners[:, None] - corners[None], axis=2).max()
-        # Two crossing perpendicular lines span a quadrangle of half their product inside the hull.
-        return float(min(span**2, 2.0 * self._hull.volume))
+        # Two crossing perpendicular lines span a quadrangle of half their product inside the hull, of which
+        # no more than a certain share lies outside the lesion.
+        lesion = float(self._field.sum() * np.prod(self.spacing)) / _QUADRANGLE_INSIDE
+        return float(min(span**2, 2.0 * self._hull.volume, 2.0 * lesion))
 
     def cross(self, points: int, step: float) -> tuple[FloatArray, FloatArray]:
         """Ends of the longest line and of its longest perpendicular, each (2, 2).
@@ -225,8 +237,24 @@ class _Slice:
         heights = (self._points - line[0]) @ across
         up = self._run(feet, across, float(heights.max()), step_mm)
         down = self._run(feet, -across, float(-heights.min()), step_mm)
-        best = int((up + down).argmax())
+        inside = self._quadrangle_inside(line, feet, across, up, down)
+        best = int(np.where(inside >= _QUADRANGLE_INSIDE, up + down, 0.0).argmax())
         return np.stack([feet[best] - down[best] * across, feet[best] + up[best] * across])
+
+    def _quadrangle_inside(
+        self, line: FloatArray, feet: FloatArray, across: FloatArray, up: FloatArray, down: FloatArray
+    ) -> FloatArray:
+        """Which share of the quadrangle between the ends of both lines lies in the mask, by foot (n,)."""
+        covered, whole = np.zeros(len(feet)), np.full(len(feet), 1e-9)
+        for end in line:
+            for reach in (up[:, None] * across, -down[:, None] * across):
+                # Points of the triangle between foot, end of the line and end of its perpendicular.
+                points = feet[:, None] + np.einsum("s,nd->nsd", _TRIANGLE[0], end - feet)
+                points += np.einsum("s,nd->nsd", _TRIANGLE[1], reach)
+                area = np.linalg.norm(end - feet, axis=1) * np.linalg.norm(reach, axis=1)
+                covered += area * (self._values(points) >= _GRAZED).mean(axis=1)
+                whole += area
+        return np.asarray(covered / whole)
 
     def _run(self, feet: FloatArray, heading: FloatArray, limit_mm: float, step_mm: float) -> FloatArray:
         """How far one gets from each of the ``feet`` (n, 2) before the mask ends, (n,) mm."""

@@ -39,6 +39,8 @@ IntArray = npt.NDArray[np.int32]
 BoolArray = npt.NDArray[np.bool_]
 Spacing = tuple[float, float, float]
 _CHALLENGE_SPACING: Spacing = (1.0, 1.0, 1.0)
+_WHOLE_ENOUGH = 0.1
+"""A distance that lacks this share of a voxel counts as whole: spacings are rarely exact."""
 
 REGION_ORDER: tuple[str, ...] = ("ET", "NETC", "RC", "SNFH", *(region.abbreviation for region in REGIONS))
 """The regions that are scored, in the order in which tables give them."""
@@ -163,14 +165,14 @@ def merge_by_dilation(
 def _dilation_elements(reach_mm: int, spacing_zyx_mm: Spacing) -> list[tuple[bool, ...]]:
     """One dilation after the other, each with the axes (z, y, x) along which it grows by a voxel.
 
-    Every axis grows by ``reach_mm`` in all, rounded to voxels.
+    Every axis grows by ``reach_mm`` in all, by whole voxels and no further.
 
     >>> _dilation_elements(2, (1.0, 1.0, 1.0))
     [(True, True, True), (True, True, True)]
-    >>> _dilation_elements(3, (5.0, 1.0, 1.0))       # slices of 5 mm: 3 mm are half a slice, rounded up
+    >>> _dilation_elements(3, (2.0, 1.0, 1.0))       # slices of 2 mm: once along z, three times in the plane
     [(False, True, True), (False, True, True), (True, True, True)]
     """
-    steps = [math.floor(reach_mm / spacing + 0.5) for spacing in spacing_zyx_mm]
+    steps = [math.floor(reach_mm / spacing + _WHOLE_ENOUGH) for spacing in spacing_zyx_mm]
     most = max(steps)
     return [tuple((n + 1) * step // most > n * step // most for step in steps) for n in range(most)]
 
