@@ -87,11 +87,11 @@ def compare(case: PhantomCase, result: Result) -> list[dict[str, Any]]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows of :func:`compare` as a table for a terminal, under the notice that the case is simulated."""
-    lines = ["", NOTICE, "", f"{'structure':<42}{'true ml':>10}{'segmented ml':>15}{'Dice':>8}"]
+    lines = ["", NOTICE, "", f"{'structure':<54}{'true ml':>10}{'segmented ml':>15}{'Dice':>8}"]
     for row in rows:
         dice = "-" if row["dice"] is None else f"{row['dice']:.2f}"
         name = f"{row['structure']:<5} {row['name']}"
-        lines.append(f"{name:<42}{row['true_ml']:>10.1f}{row['segmented_ml']:>15.1f}{dice:>8}")
+        lines.append(f"{name:<54}{row['true_ml']:>10.1f}{row['segmented_ml']:>15.1f}{dice:>8}")
     return "\n".join(lines)
 
 
