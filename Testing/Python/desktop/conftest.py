@@ -28,3 +28,13 @@ def desktop():
     DESKTOP.scene.Clear(0)
     yield DESKTOP
     DESKTOP.scene.Clear(0)
+
+
+@pytest.fixture
+def bench(desktop, tmp_path, request):
+    """The panel with a played command; the fixture's parameter says how that behaves."""
+    from workbench import Bench
+
+    made = Bench(tmp_path, getattr(request, "param", "good"))
+    yield made
+    made.close()

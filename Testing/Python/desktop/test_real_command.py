@@ -1,13 +1,14 @@
 """The panel runs the very command of the shell: same labels, its refusals, its cancelling."""
 
 import json
+import os
 import shutil
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import slicer.util
-from test_panel import Bench
+from workbench import Bench
 
 from GliomaSegLib.desktop import scene
 from GliomaSegLib.desktop.process import QtProcessRunner, python_program
@@ -20,7 +21,7 @@ RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 def bench(desktop, tmp_path, tiny_study, monkeypatch):
     """The panel on a tiny study, with the real process runner; the model has random weights."""
     made = Bench(tmp_path, "unused")
-    made.panel.run.runner = QtProcessRunner(python_program())
+    made.panel.run.runner = QtProcessRunner(python_program(), {**os.environ, "OMP_NUM_THREADS": "1"})
     volumes = {}
     for role, path in tiny_study.items():
         image = sitk.ReadImage(str(path))
@@ -32,15 +33,16 @@ def bench(desktop, tmp_path, tiny_study, monkeypatch):
     made.choose(volumes)
     made.volumes = volumes
     yield made
-    made.widget.cleanup()
-    made.parent.widget.deleteLater()
+    made.close()
 
 
 def test_the_button_gives_what_the_shell_gives(bench, tiny_study, tiny_model, tmp_path):
     from GliomaSegLib.pipeline import SegmentOptions, segment
 
     segment(
-        tiny_study, tmp_path / "shell", SegmentOptions(model=str(tiny_model), device="cpu", progress="none")
+        tiny_study,
+        tmp_path / "shell",
+        SegmentOptions(model=str(tiny_model), device="cpu", progress="none", threads=1),
     )
     shell = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "shell" / "segmentation.nii.gz")))
     bench.state.model, bench.state.device = str(tiny_model), "cpu"
@@ -87,7 +89,11 @@ def test_the_record_of_a_real_run_is_kept_on_the_node(bench, tiny_model, tiny_st
     from GliomaSegLib.pipeline import SegmentOptions, segment
 
     some = {role: tiny_study[role] for role in ("t1", "t1c", "flair")}
-    segment(some, tmp_path / "out", SegmentOptions(model=str(tiny_model), device="cpu", progress="none"))
+    segment(
+        some,
+        tmp_path / "out",
+        SegmentOptions(model=str(tiny_model), device="cpu", progress="none", threads=1),
+    )
     record = read_record(tmp_path / "out", "GliomaSeg 0")
     run = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
     assert record.algorithm == "GliomaSeg 0 tiny 0.0.0"
