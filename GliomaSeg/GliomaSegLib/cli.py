@@ -23,7 +23,10 @@ def _segment(arguments: argparse.Namespace) -> None:
 
     paths = {role: getattr(arguments, role) for role in ROLES if getattr(arguments, role) is not None}
     options = SegmentOptions(
+        study=arguments.study,
         reference=arguments.reference,
+        registration=arguments.registration,
+        brain_mask=arguments.brain_mask,
         model=arguments.model,
         device=arguments.device,
         mirror=arguments.mirror,
@@ -37,6 +40,15 @@ def _segment(arguments: argparse.Namespace) -> None:
     if arguments.progress != "json":
         for warning in result.run["warnings"]:
             print(f"Note: {warning}", file=sys.stderr)
+
+
+def _roles(arguments: argparse.Namespace) -> None:
+    from .intake.exam import roles_table
+
+    rows = roles_table(arguments.folder)
+    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in rows[0]}
+    for row in ({name: name for name in rows[0]}, *rows):
+        print("  ".join(row[name].ljust(width) for name, width in widths.items()).rstrip())
 
 
 def _demo(arguments: argparse.Namespace) -> None:
@@ -87,14 +99,31 @@ def _synthesise(arguments: argparse.Namespace) -> None:
 def _add_segment(parser: argparse.ArgumentParser) -> None:
     for role in ROLES:
         parser.add_argument(
-            f"--{role}", type=Path, metavar="P", help=f"{ROLE_NAMES[role]}: NIfTI, NRRD or MHA file"
+            f"--{role}",
+            type=Path,
+            metavar="P",
+            help=f"{ROLE_NAMES[role]}: NIfTI, NRRD or MHA file, DICOM folder, or one file of a DICOM series",
         )
+    parser.add_argument(
+        "--study", type=Path, metavar="DIR", help="folder of an exam, in which the other sequences are found"
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the result")
     parser.add_argument(
         "--reference",
         choices=ROLES,
-        default="t1c",
-        help="the labels come on this sequence's grid (default t1c)",
+        help="the labels come on this sequence's grid (default t1c, flair without t1c)",
+    )
+    parser.add_argument(
+        "--registration",
+        choices=("auto", "off"),
+        default="auto",
+        help="move each sequence onto the reference, or take them as aligned (default auto)",
+    )
+    parser.add_argument(
+        "--brain-mask",
+        default="auto",
+        metavar="auto|off|FILE",
+        help="find the brain where the skull shows, take none, or use a mask (default auto)",
     )
     parser.add_argument("--model", default="", metavar="NAME|DIR", help="bundled model or a model folder")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default auto)")
@@ -110,6 +139,10 @@ def _add_segment(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing result")
     parser.add_argument("--cancel-file", type=Path, metavar="F", help="stop soon after this file appears")
+
+
+def _add_roles(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of DICOM series or volume files")
 
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
@@ -176,6 +209,7 @@ def _add_synthesise(parser: argparse.ArgumentParser) -> None:
 
 _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Verb]] = {
     "segment": ("segment one study", _add_segment, _segment),
+    "roles": ("say which series of an exam is which sequence, and why", _add_roles, _roles),
     "demo": ("segment a simulated post-treatment case", _add_demo, _demo),
     "train": ("train a model", _add_train, _train),
     "synthesise": ("make simulated cases for training", _add_synthesise, _synthesise),

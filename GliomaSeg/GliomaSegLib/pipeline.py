@@ -1,4 +1,4 @@
-"""One study from files to files: intake, model, outcome, in that order. The panel and the shell both call this."""
+"""One study from files to files: intake, model, outcome, in that order. Panel and shell both call this."""
 
 from __future__ import annotations
 
@@ -9,38 +9,49 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import UsageError
 from .output_folder import RUN_FILE, check_target, result_folder
 from .progress import Progress, renderer
 from .provenance import StageClock, system, versions
 
 if TYPE_CHECKING:
+    from .intake.alignment import Alignment
     from .intake.preparation import NetworkInput
-    from .intake.volume import Study
+    from .intake.volume import Study, Volume
     from .model.inference import Prediction
     from .model.weights import ModelDescription
     from .outcome.labelling import LabelArray, Removal
 
 SEG_NRRD, NIFTI, MEASURES = "segmentation.seg.nrrd", "segmentation.nii.gz", "measures.json"
+QUALITY_PAGE = "intake.png"
 TABLE = "measures.csv"
-RESULT_FILES = (SEG_NRRD, NIFTI, MEASURES, TABLE, RUN_FILE)
+RESULT_FILES = (SEG_NRRD, NIFTI, MEASURES, QUALITY_PAGE, TABLE, RUN_FILE)
 NOTICE = "Not a medical device. For research; every contour needs a radiologist's eye."
 
 _STAGES = {
-    "reading": (0.12, "Reading the volumes"),
-    "loading": (0.08, "Loading the model"),
-    "preparing": (0.10, "Finding the brain"),
-    "predicting": (0.50, "Segmenting"),
-    "labelling": (0.12, "Labels on the reference"),
-    "writing": (0.08, "Writing the result"),
+    "reading": (0.08, "Reading the volumes"),
+    "loading": (0.06, "Loading the model"),
+    "aligning": (0.18, "Aligning the sequences"),
+    "masking": (0.10, "Finding the brain"),
+    "preparing": (0.06, "Preparing the network's input"),
+    "predicting": (0.36, "Segmenting"),
+    "labelling": (0.10, "Labels on the reference"),
+    "writing": (0.06, "Writing the result"),
 }
 
 
 @dataclass(frozen=True)
 class SegmentOptions:
-    """What may be chosen beside the volumes. ``progress``: bar, json, none, or None to decide by the terminal."""
+    """What may be chosen beside the volumes.
 
-    reference: str = "t1c"
+    ``study``: folder of an exam for the roles that are not given one by one. ``reference``: None is T1c, or
+    FLAIR without T1c. ``registration``: auto or off. ``brain_mask``: auto, off or the path of a mask.
+    ``progress``: bar, json, none, or None to decide by the terminal.
+    """
+
+    study: Path | None = None
+    reference: str | None = None
+    registration: str = "auto"
+    brain_mask: str = "auto"
     model: str = ""
     device: str = "auto"
     mirror: bool = False
@@ -84,17 +95,20 @@ class _Run:
         self.paths, self.output, self.options, self.progress = paths, output, options, progress
         self.clock = StageClock()
         self.warnings: list[str] = []
+        self.intake: dict[str, Any] = {}
 
     def execute(self) -> Result:
         study = self._stage("reading", self._read)
         description, predictor = self._stage("loading", self._load)
-        prepared = self._stage("preparing", lambda: self._prepare(study, description))
+        aligned, alignments = self._stage("aligning", lambda: self._align(study))
+        brain = self._stage("masking", lambda: self._mask(aligned))
+        prepared = self._stage("preparing", lambda: self._prepare(aligned, description, brain))
         prediction = self._stage("predicting", lambda: predictor(prepared))
         labels, removals = self._stage(
-            "labelling", lambda: self._label(study, description, prepared, prediction)
+            "labelling", lambda: self._label(aligned, description, prepared, prediction)
         )
         self.progress.tick("writing")
-        return self._write(study, description, prediction, prepared, labels, removals)
+        return self._write(aligned, description, prediction, prepared, labels, removals, (brain, alignments))
 
     def _stage(self, name: str, work: Callable[[], Any]) -> Any:
         self.progress.tick(name)
@@ -102,13 +116,33 @@ class _Run:
             return work()
 
     def _read(self) -> Study:
-        from .intake.reading import read_study
+        from .intake.exam import read_exam
 
-        if not {"t1c", "flair"} & set(self.paths):
-            raise UsageError("At least T1c or FLAIR is needed: give --t1c or --flair.")
-        study = read_study(self.paths, self.options.reference)
+        aligned_later = self.options.registration != "off"
+        study, self.intake["roles"] = read_exam(
+            self.paths, self.options.study, self.options.reference, aligned_later
+        )
         self.warnings += [w for v in study.volumes.values() for w in v.warnings] + list(study.warnings)
         return study
+
+    def _align(self, study: Study) -> tuple[Study, dict[str, Alignment]]:
+        from .intake.alignment import align
+
+        if self.options.registration == "off":
+            return study, {}
+        aligned, found = align(study, tick=lambda share: self.progress.tick("aligning", share))
+        self.intake["alignment"] = {role: alignment.record() for role, alignment in found.items()}
+        self.warnings += [w for alignment in found.values() for w in alignment.warnings]
+        return aligned, found
+
+    def _mask(self, study: Study) -> Volume | None:
+        from .intake.brain import brain_mask
+        from .intake.contrast import swap_warnings
+
+        brain = brain_mask(study, self.options.brain_mask)
+        self.intake["brain_mask"] = brain.record()
+        self.warnings += [*brain.warnings, *swap_warnings(study, brain.mask)]
+        return brain.mask
 
     def _load(self) -> tuple[ModelDescription, Callable[[NetworkInput], Prediction]]:
         import torch
@@ -139,14 +173,14 @@ class _Run:
 
         return description, run
 
-    def _prepare(self, study: Study, description: ModelDescription) -> NetworkInput:
+    def _prepare(self, study: Study, description: ModelDescription, brain: Volume | None) -> NetworkInput:
         from .intake.preparation import prepare
         from .intake.volume import ROLE_NAMES
 
         missing = [ROLE_NAMES[role] for role in description.input.channels if role not in study.volumes]
         if missing:
             self.warnings.append(f"{' and '.join(missing)} missing: the result is less certain.")
-        return prepare(study, description.input)
+        return prepare(study, description.input, brain)
 
     def _label(
         self, study: Study, description: ModelDescription, prepared: NetworkInput, prediction: Prediction
@@ -165,7 +199,9 @@ class _Run:
         prepared: NetworkInput,
         labels: LabelArray,
         removals: list[Removal],
+        placed: tuple[Volume | None, dict[str, Alignment]],
     ) -> Result:
+        from .intake.quality import write_quality_page
         from .outcome.measures_table import as_csv
         from .outcome.segmentation_file import write_nifti, write_seg_nrrd
 
@@ -176,6 +212,7 @@ class _Run:
                 write_seg_nrrd(folder / SEG_NRRD, labels, grid, f"{description.name} {description.version}")
                 write_nifti(folder / NIFTI, labels, grid)
                 _write_json(folder / MEASURES, measures)
+                write_quality_page(folder / QUALITY_PAGE, study, *placed)
                 (folder / TABLE).write_text(as_csv(measures), encoding="utf-8", newline="")
             run = self._provenance(study, description, prediction, prepared, removals)
             self.progress.tick("writing", 1.0)
@@ -204,6 +241,7 @@ class _Run:
             "mirror": self.options.mirror,
             "reference": study.reference_role,
             "sequences": sorted(study.volumes),
+            "intake": self.intake,
             "network_grid": asdict(prepared.grid),
             "normalisation": {role: asdict(scale) for role, scale in prepared.scales.items()},
             "clean_up": [asdict(removal) for removal in removals],

@@ -18,7 +18,14 @@ from conftest import CHECKOUT, write_tiny_model
 
 from GliomaSegLib.cli import main
 
-FILES = {"segmentation.seg.nrrd", "segmentation.nii.gz", "measures.json", "measures.csv", "run.json"}
+FILES = {
+    "intake.png",
+    "segmentation.seg.nrrd",
+    "segmentation.nii.gz",
+    "measures.json",
+    "measures.csv",
+    "run.json",
+}
 
 
 def command(arguments: list[str], **more: object) -> subprocess.Popen[str]:
@@ -35,7 +42,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_writes_the_five_files_on_the_references_grid(
+def test_writes_the_six_files_on_the_references_grid(
     segment_arguments: list[str], tiny_study: dict[str, Path], tmp_path: Path
 ) -> None:
     output = tmp_path / "result"

@@ -121,7 +121,7 @@ def refuse_same_pictures(volumes: Sequence[Volume]) -> None:
             )
 
 
-def grid_warnings(reference: Volume, other: Volume) -> list[str]:
+def grid_warnings(reference: Volume, other: Volume, taken_as_aligned: bool = True) -> list[str]:
     """Sentences about ``other``'s place beside ``reference``; none when their grids are the same.
 
     Raises ``InputRefused`` when less than ``MIN_SHARED`` of the smaller field of view is shared.
@@ -136,7 +136,8 @@ def grid_warnings(reference: Volume, other: Volume) -> list[str]:
             f"{other.name} and {reference.name} share only {100 * shared:.0f}% of their field of view: "
             "check that both are of the same exam and in the same space."
         )
-    warnings = [f"{other.name} and {reference.name} lie on different grids and were taken as aligned."]
+    told = f"{other.name} and {reference.name} lie on different grids and were taken as aligned."
+    warnings = [told] if taken_as_aligned else []
     covered = _coverage(reference, inside)
     if covered < MIN_COVERAGE:
         warnings.append(f"{other.name} covers only {100 * covered:.0f}% of the picture in {reference.name}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import combinations, product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,7 +53,7 @@ def read_volume(path: Path, role: str) -> Volume:
 
 
 def read_study(paths: Mapping[str, Path], reference_role: str) -> Study:
-    """The volumes of one exam by role, each kept on its own grid.
+    """The volumes of one exam by role, each kept on its own grid and taken as aligned.
 
     ``Study.warnings`` holds the sentences about the volumes together; what concerns one volume stays in its
     own ``warnings``. Raises ``InputRefused`` for what :func:`read_volume` refuses, for a file or a picture
@@ -61,17 +61,35 @@ def read_study(paths: Mapping[str, Path], reference_role: str) -> Study:
     """
     if unknown := set(paths) - set(ROLES):
         raise ValueError(f"unknown roles {sorted(unknown)}")
-    if reference_role not in paths:
+    check_reference(paths, reference_role)
+    refuse_same_file(paths)
+    return assembled(
+        {role: read_volume(paths[role], role) for role in ROLES if role in paths}, reference_role
+    )
+
+
+def check_reference(roles: Iterable[str], reference_role: str) -> None:
+    """Refuse a reference that is not among ``roles``. Raises ``UsageError``."""
+    if reference_role not in set(roles):
         name = ROLE_NAMES.get(reference_role, reference_role)
-        raise UsageError(
-            f"The labels are to be given on {name}, but no {name} was given: choose another --reference."
-        )
-    _refuse_same_file(paths)
-    volumes = {role: read_volume(paths[role], role) for role in ROLES if role in paths}
-    refuse_same_pictures(list(volumes.values()))
-    reference = volumes[reference_role]
-    warnings = [w for v in volumes.values() if v is not reference for w in grid_warnings(reference, v)]
-    return Study(volumes, reference_role, tuple(warnings))
+        raise UsageError(f"The reference is {name}, but no {name} was given: choose another --reference.")
+
+
+def assembled(volumes: Mapping[str, Volume], reference_role: str, to_be_aligned: bool = False) -> Study:
+    """A study of volumes that were read already; ``to_be_aligned`` when registration follows.
+
+    Raises ``InputRefused`` for one picture in two roles and for volumes that lie in different places.
+    """
+    ordered = {role: volumes[role] for role in ROLES if role in volumes}
+    refuse_same_pictures(list(ordered.values()))
+    reference = ordered[reference_role]
+    warnings = [
+        w
+        for v in ordered.values()
+        if v is not reference
+        for w in grid_warnings(reference, v, not to_be_aligned)
+    ]
+    return Study(ordered, reference_role, tuple(warnings))
 
 
 def resampled_onto(volume: Volume, grid: Grid) -> Volume:
@@ -165,7 +183,8 @@ def _stored_pixels(image: sitk.Image) -> np.ndarray:
     return np.asarray(sitk.GetArrayViewFromImage(image))
 
 
-def _refuse_same_file(paths: Mapping[str, Path]) -> None:
+def refuse_same_file(paths: Mapping[str, Path]) -> None:
+    """Refuse one file in two roles, before anything is read. Raises ``InputRefused``."""
     for first, second in combinations([role for role in ROLES if role in paths], 2):
         one, two = Path(paths[first]), Path(paths[second])
         if one.exists() and two.exists() and os.path.samefile(one, two):

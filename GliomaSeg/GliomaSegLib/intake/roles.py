@@ -63,8 +63,8 @@ _NO_ROLE_TYPES = {
 _NO_ROLE_WORDS = (
     r"adc|dwi|diff\w*|trace\w*|dti|tensor|e?adc|perf\w*|dsc|dce|asl|r?cbv|r?cbf|mtt|ttp|swi|swan|mip|"
     r"minip|venbold|sub|subtr\w*|subtrak\w*|soustr\w*|sustr\w*|loc|local\w*|lokal\w*|localis\w*|repérage|reperage|scout|"
-    r"survey|aahead|3 ?plane|plan scan|calib\w*|asset|tof|angio\w*|mra|mrv|phase|spectro\w*|mrs|csi|press|fmri|"
-    r"bold|map|karte|carte|mapa|screen\w*|report|fused|fusion|mapped|b0|b1000|ep2d|epi|seg|mask|labels?|roi|"
+    r"survey|aahead|3 ?plane|plan scan|calib\w*|asset|tof|angio\w*|mra|mrv|phase|spectro\w*|mrs|csi|press|"
+    r"fmri|bold|map|karte|carte|mapa|screen\w*|report|fused|fusion|mapped|b0|b1000|ep2d|epi|seg|mask|labels?|roi|"
     r"stir"
 )
 _STAR = r"t2 ?\*|t2 ?star|t2star|hemo|hämo|haemo|gre t2|t2 gre|fl2d|t2 ffe|t2ffe|medic|merge"
@@ -79,13 +79,14 @@ _WITHOUT = (
 )
 _WITH = (
     r"\+ ?c|c ?\+|ce|t1ce|t1c|t1gd|t1km|t1 c|\+ ?gd|\+ ?km|gd|gad|gado\w*|gadovist|dotarem|km|kontrast\w*|"
-    r"mit km|nach km|post(?: ?(?:gd|gado\w*|contrast\w*|km|inj\w*))?|postcontrast|contrast\w*|contraste|inj\w*|"
-    r"avec gado\w*|ivg?|civ|con (?:gd|gado\w*|contraste)|enhanced|with contrast|apres inj\w*|après inj\w*|pdc|\+ ?iv"
+    r"mit km|nach km|post(?: ?(?:gd|gado\w*|contrast\w*|km|inj\w*))?|postcontrast|contrast\w*|inj\w*|"
+    r"avec gado\w*|ivg?|civ|con (?:gd|gado\w*|contraste)|enhanced|with contrast|apres inj\w*|"
+    r"après inj\w*|pdc|\+ ?iv"
 )
 
 
 def _has(words: str, text: str) -> str:
-    """The first of ``words`` (alternatives of a pattern) that stands in ``text`` as a whole word, or ""."""
+    """The first of ``words`` (alternatives of a pattern) that is a whole word of ``text``, or ""."""
     found = re.search(rf"(?<![a-zäöüéèñ0-9])(?:{words})(?![a-zäöüéèñ0-9])", text)
     return found.group(0) if found else ""
 
@@ -217,7 +218,7 @@ def choose(
             raise _unsettled(role, "in doubt", [candidates[i] for i in found])
         close.sort(key=lambda i: quality(candidates[i][0]), reverse=True)
         best = quality(candidates[close[0]][0])
-        if len(close) > 1 and quality(candidates[close[1]][0]) > best * (1 - _SAME_QUALITY):
+        if len(close) > 1 and quality(candidates[close[1]][0]) >= best * (1 - _SAME_QUALITY):
             raise _unsettled(role, "a tie", [candidates[i] for i in close])
         chosen[role] = close[0]
     return chosen

@@ -214,10 +214,10 @@ def resliced(volume: Volume, matrix: np.ndarray) -> Volume:
 @pytest.mark.parametrize(("angles", "shift"), MOTIONS)
 @pytest.mark.parametrize("thickness_mm", [1, 5])
 def test_real_scans_moved_by_known_motions_come_back(
-    data: Path, angles: tuple, shift: tuple, thickness_mm: int
+    data_folder: Path, angles: tuple, shift: tuple, thickness_mm: int
 ) -> None:
     """1 mm slices within 0.5 mm, 5 mm slices within 1.5 mm mean target error."""
-    case = data / "brats2021" / "BraTS2021_01479"
+    case = data_folder / "brats2021" / "BraTS2021_01479"
     fixed = read_volume(case / f"{case.name}_t1ce.nii.gz", "t1c")
     moving = read_volume(case / f"{case.name}_t2.nii.gz", "t2")
     at = points(fixed)
@@ -229,9 +229,9 @@ def test_real_scans_moved_by_known_motions_come_back(
 @pytest.mark.data
 @pytest.mark.long
 @pytest.mark.parametrize("moving", ["T1W", "T2W"])
-def test_scans_with_skull_come_back_to_where_they_were(data: Path, moving: str) -> None:
+def test_scans_with_skull_come_back_to_where_they_were(data_folder: Path, moving: str) -> None:
     """Moved and unmoved scans of one session end in the same place (0.5 mm), whatever the patient did."""
-    folder = data / "openms" / "native" / "patient12"
+    folder = data_folder / "openms" / "native" / "patient12"
     fixed = read_volume(folder / "study1_FLAIR.nii.gz", "flair")
     other = read_volume(folder / f"study1_{moving}.nii.gz", "t1")
     at = points(fixed)

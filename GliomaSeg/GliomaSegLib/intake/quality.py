@@ -1,0 +1,120 @@
+"""One picture that shows in three seconds whether alignment and brain mask are right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from ..errors import OutputRefused
+from .alignment import Alignment
+from .preparation import resample, upright_grid
+from .volume import ROLE_NAMES, Study, Volume
+
+Picture = npt.NDArray[np.uint8]
+
+_SPACING_MM = 1.5
+_TILE_MM = 24.0
+_OUTLINE = np.array([90, 230, 90], np.uint8)
+_CAPTION_HEIGHT = 18
+_GAP = 4
+
+
+def write_quality_page(
+    path: Path, study: Study, brain: Volume | None, alignments: Mapping[str, Alignment]
+) -> None:
+    """Write a PNG: a row for each sequence, with an axial, a coronal and a sagittal slice.
+
+    The reference's row shows it plainly, every other row a chequerboard of the reference and that sequence:
+    edges that break at the tiles' borders show a misalignment. The brain's outline is green. Slices go
+    through the middle of the brain, of the picture without one. Raises ``OutputRefused`` when it can't be
+    written.
+    """
+    from PIL import Image, ImageDraw
+
+    grid = upright_grid(study.reference.grid, (_SPACING_MM,) * 3)
+    reference = _grey(resample(study.reference, grid))
+    mask = reference > 25 if brain is None else resample(brain, grid) > 0.5
+    centre = _centre(mask)
+    rows = []
+    for role in (study.reference_role, *(r for r in study.volumes if r != study.reference_role)):
+        other = reference if role == study.reference_role else _grey(resample(study.volumes[role], grid))
+        cuts = [_cut(reference, other, None if brain is None else mask, axis, centre) for axis in range(3)]
+        rows.append((_caption(study, role, alignments), _side_by_side(cuts)))
+    width = max(picture.shape[1] for _, picture in rows)
+    page = Image.new("RGB", (width, sum(picture.shape[0] + _CAPTION_HEIGHT for _, picture in rows)), "black")
+    draw, top = ImageDraw.Draw(page), 0
+    for caption, picture in rows:
+        draw.text((4, top + 3), caption, fill="white")
+        page.paste(Image.fromarray(picture), (0, top + _CAPTION_HEIGHT))
+        top += picture.shape[0] + _CAPTION_HEIGHT
+    try:
+        page.save(path)
+    except OSError as error:
+        raise OutputRefused(f"{path.name} can't be written: check that its folder is writable.") from error
+
+
+def chequerboard(shape: tuple[int, int], tile: int) -> npt.NDArray[np.bool_]:
+    """Squares of ``tile`` pixels, the first False, (rows, columns).
+
+    >>> chequerboard((2, 4), 2).astype(int).tolist()
+    [[0, 0, 1, 1], [0, 0, 1, 1]]
+    """
+    rows, columns = np.indices(shape) // tile
+    return np.asarray((rows + columns) % 2 == 1)
+
+
+def _grey(values: npt.NDArray[np.float32]) -> Picture:
+    """Values (z, y, x) as 0 to 255, from the 2nd to the 99.5th percentile of what stands out."""
+    standing_out = values[values > values.mean()]
+    low, high = float(np.percentile(values, 2)), float(np.percentile(standing_out, 99.5))
+    return np.asarray(np.clip((values - low) / max(high - low, 1e-6), 0, 1) * 255, np.uint8)
+
+
+def _centre(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int]:
+    """The middle (z, y, x) of what is True, of the whole when nothing is."""
+    found = np.argwhere(mask[::2, ::2, ::2]) * 2
+    middle = found.mean(axis=0) if len(found) else np.asarray(mask.shape) / 2
+    z, y, x = (int(v) for v in middle)
+    # A little off the middle plane: the falx says nothing about alignment.
+    return z, y, min(x + int(12 / _SPACING_MM), mask.shape[2] - 1)
+
+
+def _cut(
+    reference: Picture,
+    other: Picture,
+    mask: npt.NDArray[np.bool_] | None,
+    axis: int,
+    centre: tuple[int, int, int],
+) -> Picture:
+    """One slice in colour, head up and, for axial slices, the front up; (row, column, RGB)."""
+    first, second = np.take(reference, centre[axis], axis), np.take(other, centre[axis], axis)
+    mixed = np.where(chequerboard(first.shape, max(1, round(_TILE_MM / _SPACING_MM))), second, first)
+    colour = np.repeat(mixed[..., None], 3, axis=2)
+    if mask is not None:
+        inside = np.take(mask, centre[axis], axis)
+        colour[inside & ~ndimage.binary_erosion(inside)] = _OUTLINE
+    # Axial rows run from front to back already; the others run from feet to head.
+    return colour if axis == 0 else colour[::-1]
+
+
+def _side_by_side(cuts: list[Picture]) -> Picture:
+    height = max(cut.shape[0] for cut in cuts)
+    padded = [np.pad(cut, ((0, height - cut.shape[0]), (0, _GAP), (0, 0))) for cut in cuts]
+    return np.concatenate(padded, axis=1)
+
+
+def _caption(study: Study, role: str, alignments: Mapping[str, Alignment]) -> str:
+    name = ROLE_NAMES[role]
+    if role == study.reference_role:
+        return f"{name} (reference), brain outlined"
+    found = alignments.get(role)
+    if found is None:
+        return f"{ROLE_NAMES[study.reference_role]} and {name}, as they came"
+    moved = (
+        f"moved by {found.shift_mm:.1f} mm, {found.angle_deg:.1f} degrees" if found.moved else "left in place"
+    )
+    return f"{ROLE_NAMES[study.reference_role]} and {name}, {moved}"

@@ -1,0 +1,87 @@
+"""The quality page shows every sequence and a misalignment; swapped T1 and T1c are noticed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from GliomaSegLib.errors import OutputRefused
+from GliomaSegLib.intake.alignment import Alignment
+from GliomaSegLib.intake.contrast import enhancement_ratio, swap_warnings
+from GliomaSegLib.intake.quality import chequerboard, write_quality_page
+from GliomaSegLib.intake.reading import read_volume
+from GliomaSegLib.intake.volume import Grid, Study, Volume
+
+SHAPE = (40, 44, 40)
+GRID = Grid(SHAPE, (3.0, 3.0, 3.0), (-60.0, -66.0, -60.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
+Z, Y, X = (np.indices(SHAPE) - np.reshape(SHAPE, (3, 1, 1, 1)) / 2) * 3.0
+BRAIN = (X / 50) ** 2 + (Y / 58) ** 2 + (Z / 50) ** 2 < 1
+
+
+def volume(role: str, vessels: float = 0.0, seed: int = 0) -> Volume:
+    rng = np.random.default_rng(seed)
+    values = np.where(BRAIN, 400 + 60 * (np.hypot(X, Y) > 30), 0) + np.where(
+        BRAIN, rng.normal(0, 12, SHAPE), 0
+    )
+    values[(np.abs(X) < 3) & (np.abs(Z - 24) < 5) & BRAIN] += vessels
+    return Volume(values.astype(np.float32), GRID, role, f"{role} (file)")
+
+
+def test_the_page_has_a_row_for_each_sequence_and_an_outline(tmp_path: Path) -> None:
+    study = Study({role: volume(role) for role in ("t1", "t1c", "flair")}, "t1c")
+    brain = Volume(BRAIN.astype(np.float32), GRID, "t1", "brain")
+    found = Alignment("t1", np.eye(4), 3.2, 1.1, True, (0.1, 0.2), 1.0)
+    write_quality_page(tmp_path / "one.png", Study({"t1c": study.reference}, "t1c"), None, {})
+    write_quality_page(tmp_path / "three.png", study, brain, {"t1": found})
+    one, three = (np.asarray(Image.open(tmp_path / name)) for name in ("one.png", "three.png"))
+    assert three.shape[0] == 3 * one.shape[0] and three.shape[2] == 3
+    green = (three[..., 1] == 230) & (three[..., 0] == 90)
+    assert green.sum() > 500
+    assert not ((one[..., 1] == 230) & (one[..., 0] == 90)).any()
+
+
+def test_a_shifted_sequence_breaks_the_edges_at_the_tiles(tmp_path: Path) -> None:
+    good = Study({"t1c": volume("t1c"), "t2": volume("t2")}, "t1c")
+    shifted = replace(good.volumes["t2"], array=np.roll(good.volumes["t2"].array, 5, axis=2))
+    bad = Study({"t1c": good.reference, "t2": shifted}, "t1c")
+    jumps = []
+    for name, study in (("good.png", good), ("bad.png", bad)):
+        write_quality_page(tmp_path / name, study, None, {})
+        picture = np.asarray(Image.open(tmp_path / name))[..., 0].astype(int)
+        jumps.append(np.abs(np.diff(picture[picture.shape[0] // 2 + 20 :], axis=0)).mean())
+    assert jumps[1] > 1.15 * jumps[0]
+
+
+def test_a_chequerboard_alternates_both_ways() -> None:
+    board = chequerboard((6, 6), 2)
+    assert not board[0, 0] and board[0, 2] and board[2, 0] and not board[2, 2]
+
+
+def test_a_page_that_can_not_be_written_gets_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(OutputRefused, match=r"intake\.png can't be written"):
+        write_quality_page(tmp_path / "none" / "intake.png", Study({"t1c": volume("t1c")}, "t1c"), None, {})
+
+
+def test_swapped_t1_and_t1c_are_told_by_the_vessels() -> None:
+    before, after = volume("t1"), volume("t1c", vessels=500.0, seed=1)
+    right = Study({"t1": before, "t1c": after}, "t1c")
+    wrong = Study({"t1": after.with_role("t1"), "t1c": before.with_role("t1c")}, "t1c")
+    ratio = enhancement_ratio(right)
+    assert ratio is not None and ratio > 2
+    assert swap_warnings(right) == ()
+    assert "not swapped" in swap_warnings(wrong)[0]
+    assert enhancement_ratio(Study({"t1": before}, "t1")) is None
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["BraTS2021_01477", "BraTS2021_01485"])
+def test_no_false_alarm_on_real_scans(data_folder: Path, name: str) -> None:
+    """01477 enhances nowhere, which is the hardest case of the ten that were measured."""
+    case = data_folder / "brats2021" / name
+    paths = {"t1": case / f"{name}_t1.nii.gz", "t1c": case / f"{name}_t1ce.nii.gz"}
+    study = Study({role: read_volume(path, role) for role, path in paths.items()}, "t1c")
+    assert swap_warnings(study) == ()
