@@ -36,8 +36,8 @@ def tversky_loss(logits: torch.Tensor, target: torch.Tensor, alpha: float) -> to
     """``1 - TP / (TP + alpha FP + (1 - alpha) FN)``, mean over the structures in ``target``; soft counts.
 
     ``alpha`` 0.5 is the soft Dice loss. Counts are over the whole batch. A structure that the batch lacks is
-    left to cross-entropy: with one brain a batch, the pull of absent structures towards "never" kept rare ones
-    from being learnt at all (500 steps, enhancing tissue and cavity at Dice 0).
+    left to cross-entropy: with one brain a batch, the pull of absent structures towards "never" kept rare
+    ones from being learnt at all (500 steps, enhancing tissue and cavity at Dice 0).
     """
     p = functional.softmax(logits, dim=1)[:, 1:]
     g = functional.one_hot(target, logits.shape[1]).movedim(-1, 1)[:, 1:].to(p.dtype)

@@ -125,8 +125,8 @@ def compare(
         writes = current_team().writes
         with first_goes_ahead():
             _claim(output, recipe, split)
-            training = [prepared_case(c, recipe.input, output / "cases") for c in split.training]
-            validation = [prepared_case(c, recipe.input, output / "cases") for c in split.validation]
+            training = _prepared(split.training, recipe.input, output, report)
+            validation = _prepared(split.validation, recipe.input, output, report)
         report(f"cases: {json.dumps({group: len(names) for group, names in split.to_dict().items()})}")
         for slug in SIBLINGS:
             _train_one(slug, recipe, training, validation, output, mine, report)
@@ -154,6 +154,16 @@ def _claim(output: Path, recipe: Recipe, split: StudySplit) -> None:
         path.write_text(json.dumps(description, indent=1), encoding="utf-8")
     except OSError as error:
         raise OutputRefused(f"The study can't be written into {output.name}: {error.strerror}.") from error
+
+
+def _prepared(
+    cases: Sequence[CaseFiles], spec: InputSpec, output: Path, report: Report
+) -> list[TrainingCase]:
+    made = []
+    for number, case in enumerate(cases, 1):
+        made.append(prepared_case(case, spec, output / "cases"))
+        report(f"prepared {number} of {len(cases)}")
+    return made
 
 
 def prepared_case(case: CaseFiles, spec: InputSpec, folder: Path) -> TrainingCase:
