@@ -22,6 +22,11 @@ def references() -> list[Choice]:
     return [(ROLE_NAMES[role], role) for role in ("t1c", "flair", "t1", "t2")]
 
 
+def brains() -> list[Choice]:
+    """How the brain may be found."""
+    return [(_("Find it where needed"), "auto"), (_("The skull is stripped already"), "off")]
+
+
 def models() -> list[Choice]:
     """The bundled default, then every bundled model by name."""
     found = [(_("Default"), "")]

@@ -28,7 +28,12 @@ from .result_view import ResultView
 from .run import Listener, Request, SegmentationRun
 
 TICK_MS = 500
-_COMBOS = (("referenceCombo", "reference"), ("deviceCombo", "device"), ("modelCombo", "model"))
+_COMBOS = (
+    ("referenceCombo", "reference"),
+    ("brainMaskCombo", "brain"),
+    ("deviceCombo", "device"),
+    ("modelCombo", "model"),
+)
 
 
 class Panel:
@@ -60,6 +65,7 @@ class Panel:
         choices.fill(ui.referenceCombo, choices.references())
         choices.fill(ui.deviceCombo, [(_("Automatic"), "auto"), (_("CPU"), "cpu")])
         choices.fill(ui.modelCombo, choices.models())
+        choices.fill(ui.brainMaskCombo, choices.brains())
         self._devices_listed = False
         self._connect()
         self._show_running(False)
@@ -185,7 +191,16 @@ class Panel:
         self.ui.logText.setPlainText("")
         volumes = chosen_volumes(state)
         reference = effective_reference(volumes, state.reference)
-        request = Request(volumes, reference, state.device, state.model, state.mirror)
+        request = Request(
+            volumes,
+            reference,
+            state.device,
+            state.model,
+            state.mirror,
+            state.registration,
+            state.brain,
+            state.brainMaskNode,
+        )
         try:
             self.run.start(request)
         except (GliomaSegError, OSError) as error:

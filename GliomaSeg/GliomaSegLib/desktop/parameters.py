@@ -12,6 +12,7 @@ class PanelState:
 
     ``t1`` to ``flair``: the four sequences. ``reference``: the role whose grid the result gets. ``device``:
     what ``gliomaseg segment --device`` takes. ``model``: a model's name, empty for the bundled default.
+    ``brain``: auto or off; ``brainMaskNode``, when there is one, is used instead.
     """
 
     t1: vtkMRMLScalarVolumeNode
@@ -22,6 +23,9 @@ class PanelState:
     device: str = "auto"
     model: str = ""
     mirror: bool = False
+    registration: bool = True
+    brain: str = "auto"
+    brainMaskNode: vtkMRMLSegmentationNode
     result: vtkMRMLSegmentationNode
 
 

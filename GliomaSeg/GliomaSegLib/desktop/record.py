@@ -12,11 +12,18 @@ _ATTRIBUTE = "GliomaSeg.Run"
 
 @dataclass(frozen=True)
 class RunRecord:
-    """``algorithm``: name and version for DICOM; ``warnings``: sentences; ``assessable``: by abbreviation."""
+    """What is worth keeping.
+
+    ``algorithm``: name and version for DICOM; ``warnings``: sentences; ``assessable`` and ``intervals_ml``
+    (the model's own volume interval, low and high) by abbreviation; ``interval_level``: the share of true
+    volumes that the intervals are meant to hold.
+    """
 
     algorithm: str = "GliomaSeg"
     warnings: list[str] = field(default_factory=list)
     assessable: dict[str, bool] = field(default_factory=dict)
+    intervals_ml: dict[str, list[float]] = field(default_factory=dict)
+    interval_level: float | None = None
     seconds: float | None = None
     device: str = ""
 
@@ -33,6 +40,8 @@ def read_record(folder: Path, fallback_algorithm: str) -> RunRecord:
         " ".join(part for part in parts if part),
         [str(warning) for warning in run.get("warnings", [])],
         {name: bool(row.get("assessable", True)) for name, row in rows.items()},
+        {name: row["volume_interval_ml"] for name, row in rows.items() if "volume_interval_ml" in row},
+        measures.get("interval_level"),
         run.get("seconds"),
         str(run.get("device", "")),
     )

@@ -155,15 +155,15 @@ class ResultView:
         self.ui.resultNameLabel.text = result.GetName() + (_("  (* corrected)") if edited else "")
         say(self.ui.warningsLabel, "\n".join(f"\u26a0 {warning}" for warning in record.warnings))
         self.ui.show3dCheckBox.checked = display.is_in_3d(result)
-        self._fill_table()
+        self._fill_table(record)
 
-    def _fill_table(self) -> None:
+    def _fill_table(self, record: RunRecord) -> None:
         widget = self.ui.resultTable
         widget.setRowCount(len(self.rows))
         for index, row in enumerate(self.rows):
             for column, text in enumerate(_cells(row)):
                 item = qt.QTableWidgetItem(text)
-                item.setToolTip(row.name)
+                item.setToolTip(_interval(row, record) if column == 1 else row.name)
                 if column == 0 and row.colour is not None:
                     item.setData(qt.Qt.DecorationRole, qt.QColor(*row.colour))
                 if column > 0:
@@ -217,6 +217,16 @@ class ResultView:
             logging.warning("GliomaSeg: an export failed: %s", type(error).__name__)
             say(self.ui.exportLabel, "")
             self.dialogs.error(_("{name} could not be written.").format(name=Path(chosen).name), str(error))
+
+
+def _interval(row: Row, record: RunRecord) -> str:
+    """What the model itself says about how sure its volume is; the structure's name where it says nothing."""
+    limits = record.intervals_ml.get(row.abbreviation)
+    if limits is None or record.interval_level is None or not row.assessable:
+        return row.name
+    return _("{name}: {low:.2f} to {high:.2f} ml ({share:.0%} interval of the model)").format(
+        name=row.name, low=limits[0], high=limits[1], share=record.interval_level
+    )
 
 
 def _cells(row: Row) -> tuple[str, str, str, str]:

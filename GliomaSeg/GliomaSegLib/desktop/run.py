@@ -17,7 +17,7 @@ from slicer.i18n import tr as _
 
 from .process import CRASHED, FAILED_TO_START, ProcessRunner
 from .progress import Progress, parse, refusal
-from .scene import export_volume
+from .scene import export_mask, export_volume
 
 GRACE_MS = 5000
 """How long a cancelled command may take to stop by itself."""
@@ -32,6 +32,9 @@ class Request:
     device: str = "auto"
     model: str = ""
     mirror: bool = False
+    registration: bool = True
+    brain: str = "auto"
+    brain_mask: Any = None
 
     @property
     def reference(self) -> Any:
@@ -113,6 +116,8 @@ class SegmentationRun:
         for role, node in request.volumes.items():
             inputs[role] = self._folder / f"{role}.nrrd"
             export_volume(node, request.reference, inputs[role])
+        if request.brain_mask is not None:
+            export_mask(request.brain_mask, request.reference, self._mask_file())
         return inputs
 
     def _arguments(self, request: Request, inputs: dict[str, Path]) -> list[str]:
@@ -126,7 +131,17 @@ class SegmentationRun:
             arguments += ["--model", request.model]
         if request.mirror:
             arguments.append("--mirror")
+        if not request.registration:
+            arguments += ["--registration", "off"]
+        if request.brain_mask is not None:
+            arguments += ["--brain-mask", str(self._mask_file())]
+        elif request.brain != "auto":
+            arguments += ["--brain-mask", request.brain]
         return arguments
+
+    def _mask_file(self) -> Path:
+        assert self._folder is not None
+        return self._folder / "brain.nrrd"
 
     def _cancel_file(self) -> Path:
         assert self._folder is not None

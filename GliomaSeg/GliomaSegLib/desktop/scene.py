@@ -43,6 +43,28 @@ def export_volume(volume: Any, reference: Any, path: Path) -> None:
     sitk.WriteImage(grid.image(np.ascontiguousarray(array)), str(path), False)
 
 
+def export_mask(segmentation: Any, reference: Any, path: Path) -> None:
+    """Write all visible segments together as a mask (uint8, 0 and 1) on the reference's grid.
+
+    Raises ``InputRefused`` when no segment is visible, or all are empty.
+    """
+    import SimpleITK as sitk
+
+    grid = volume_grid(reference, reference)
+    mask = np.zeros(grid.shape, np.uint8)
+    display = segmentation.GetDisplayNode()
+    for segment_id in segmentation.GetSegmentation().GetSegmentIDs():
+        if display is None or display.GetSegmentVisibility(segment_id):
+            mask |= slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, segment_id, reference) > 0
+    if not mask.any():
+        raise InputRefused(
+            _("{name} shows no segment that could be the brain: show one, or choose no mask.").format(
+                name=segmentation.GetName()
+            )
+        )
+    sitk.WriteImage(grid.image(mask), str(path), True)
+
+
 def read_labels(path: Path, reference: Any) -> LabelArray:
     """The label map (z, y, x) of a finished run, checked against the reference's grid.
 

@@ -8,6 +8,7 @@ from fakes import expected_labels
 from workbench import SHAPE, add_volumes
 
 from GliomaSegLib.desktop import scene
+from GliomaSegLib.desktop.record import RunRecord, keep
 
 
 def _tag(node, segment_id):
@@ -148,3 +149,21 @@ def test_leaving_and_entering_the_module_keeps_everything(bench):
     bench.widget.enter()
     assert bench.state.result is result and len(bench.panel.results.rows) == 6
     assert bench.panel.results.editing.widget.segmentationNode() is result
+
+
+def test_what_can_not_be_seen_is_not_shown_as_zero(bench):
+    bench.result_without_process(add_volumes())
+    keep(bench.state.result, RunRecord(assessable={"ET": False, "RC": True}))
+    bench.panel.results.refresh()
+    table = bench.ui.resultTable
+    assert [table.item(2, column).text() for column in (1, 2, 3)] == ["", "not assessable", ""]
+    assert table.item(3, 2).text() != "not assessable"
+
+
+def test_the_models_own_interval_is_told_where_it_gave_one(bench):
+    bench.result_without_process(add_volumes())
+    keep(bench.state.result, RunRecord(intervals_ml={"RC": [0.041, 0.066]}, interval_level=0.8))
+    bench.panel.results.refresh()
+    table = bench.ui.resultTable
+    assert "Resection cavity: 0.04 to 0.07 ml (80% interval of the model)" in table.item(3, 1).toolTip()
+    assert "interval" not in table.item(2, 1).toolTip()

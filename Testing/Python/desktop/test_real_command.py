@@ -12,7 +12,9 @@ from workbench import Bench
 
 from GliomaSegLib.desktop import scene
 from GliomaSegLib.desktop.process import QtProcessRunner, python_program
+from GliomaSegLib.desktop.record import read_record
 from GliomaSegLib.intake.volume import Grid
+from GliomaSegLib.pipeline import SegmentOptions, segment
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -37,8 +39,6 @@ def bench(desktop, tmp_path, tiny_study, monkeypatch):
 
 
 def test_the_button_gives_what_the_shell_gives(bench, tiny_study, tiny_model, tmp_path):
-    from GliomaSegLib.pipeline import SegmentOptions, segment
-
     segment(
         tiny_study,
         tmp_path / "shell",
@@ -84,17 +84,12 @@ def test_the_real_command_stops_at_the_cancel_file(bench, tiny_model):
     assert bench.state.result is None and list(bench.work.iterdir()) == []
 
 
-def test_the_record_of_a_real_run_is_kept_on_the_node(bench, tiny_model, tiny_study, tmp_path):
-    from GliomaSegLib.desktop.record import read_record
-    from GliomaSegLib.pipeline import SegmentOptions, segment
-
-    some = {role: tiny_study[role] for role in ("t1", "t1c", "flair")}
-    segment(
-        some,
-        tmp_path / "out",
-        SegmentOptions(model=str(tiny_model), device="cpu", progress="none", threads=1),
-    )
+def test_the_record_of_a_real_run_says_what_could_not_be_seen(tiny_model, tiny_study, tmp_path):
+    some = {role: tiny_study[role] for role in ("t1", "t2", "flair")}
+    options = SegmentOptions(reference="flair", model=str(tiny_model), device="cpu", progress="none")
+    segment(some, tmp_path / "out", options)
     record = read_record(tmp_path / "out", "GliomaSeg 0")
     run = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
     assert record.algorithm == "GliomaSeg 0 tiny 0.0.0"
-    assert record.warnings == run["warnings"] and any("T2" in each for each in record.warnings)
+    assert record.warnings == run["warnings"] and any("T1c" in each for each in record.warnings)
+    assert record.assessable["ET"] is False and record.assessable["RC"] is True

@@ -3,6 +3,7 @@
 import os
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -200,3 +201,47 @@ def test_lines_that_tell_no_progress_are_log(line):
 
 def test_a_fraction_stays_within_0_and_1():
     assert parse('{"stage": "x", "fraction": 7}').fraction == 1.0
+
+
+class Recorder:
+    """A process that only remembers its arguments."""
+
+    running = False
+
+    def start(self, arguments, on_output, on_log, on_end):
+        self.arguments = list(arguments)
+        on_end(1)
+
+    def kill(self, child_pid):
+        """Nothing runs."""
+
+
+def _arguments(tmp_path, **more):
+    recorder = Recorder()
+    request = _request()
+    run = SegmentationRun(recorder, Story().listener(), parent_folder=str(tmp_path))
+    run.start(Request(request.volumes, "t1c", **more))
+    return recorder.arguments
+
+
+def test_only_what_a_person_changed_reaches_the_command(desktop, tmp_path):
+    plain = _arguments(tmp_path)
+    assert not {"--mirror", "--model", "--registration", "--brain-mask"} & set(plain)
+    changed = _arguments(tmp_path, mirror=True, model="other", registration=False, brain="off", device="cpu")
+    assert "--mirror" in changed
+    pairs = dict(pairwise(changed))
+    assert (pairs["--model"], pairs["--registration"], pairs["--brain-mask"]) == ("other", "off", "off")
+    assert pairs["--device"] == "cpu"
+
+
+def test_a_mask_of_the_persons_wins_over_looking_for_the_brain(desktop, tmp_path):
+    from GliomaSegLib.desktop.scene import add_segmentation
+
+    request = _request()
+    labels = np.ones((8, 9, 10), np.uint8)
+    mask = add_segmentation(labels, request.reference, "brain", "GliomaSeg 0")
+    recorder = Recorder()
+    run = SegmentationRun(recorder, Story().listener(), parent_folder=str(tmp_path))
+    run.start(Request(request.volumes, "t1c", brain="off", brain_mask=mask))
+    at = recorder.arguments.index("--brain-mask")
+    assert Path(recorder.arguments[at + 1]).name == "brain.nrrd"

@@ -226,3 +226,15 @@ def test_where_segments_overlap_the_cavity_wins_then_tissue_then_core(desktop):
     slicer.util.updateSegmentBinaryLabelmapFromArray(everywhere.astype(np.uint8), node, "SNFH", reference)
     found = scene.current_labels(node, reference)
     assert (found == 4).sum() == 1 and (found == 3).sum() == (_labels() == 3).sum()
+
+
+def test_a_brain_mask_is_what_is_visible(desktop, tmp_path):
+    reference = _volume()
+    node = scene.add_segmentation(_labels(), reference, "brain", "GliomaSeg 0")
+    node.GetDisplayNode().SetSegmentVisibility("ET", False)
+    scene.export_mask(node, reference, tmp_path / "brain.nrrd")
+    image = sitk.ReadImage(str(tmp_path / "brain.nrrd"))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(image) > 0, np.isin(_labels(), (2, 4)))
+    node.GetDisplayNode().SetAllSegmentsVisibility(False)
+    with pytest.raises(InputRefused, match="brain shows no segment"):
+        scene.export_mask(node, reference, tmp_path / "none.nrrd")
