@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from . import __version__
+from .cli_results import RESULT_VERBS
 from .errors import Cancelled, GliomaSegError, OutOfMemory
 from .intake.volume import ROLE_NAMES, ROLES
 from .progress import MODES, cancelled_by_signals
@@ -32,6 +33,7 @@ def _segment(arguments: argparse.Namespace) -> None:
         mirror=arguments.mirror,
         window=arguments.window,
         threads=arguments.threads,
+        keep_identity=arguments.keep_identity,
         overwrite=arguments.overwrite,
         progress=arguments.progress,
         cancel_file=arguments.cancel_file,
@@ -135,6 +137,11 @@ def _add_segment(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--threads", type=_positive, metavar="N", help="processor threads (default: all)")
     parser.add_argument(
+        "--keep-identity",
+        action="store_true",
+        help="copy the patient's name, ID and dates into DICOM results",
+    )
+    parser.add_argument(
         "--progress", choices=MODES, help="how to show progress (default: a bar on a terminal)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing result")
@@ -214,6 +221,7 @@ _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Verb]] =
     "train": ("train a model", _add_train, _train),
     "synthesise": ("make simulated cases for training", _add_synthesise, _synthesise),
     "evaluate": ("score label maps lesion-wise, by the BraTS 2024 glioma rules", _add_evaluate, _evaluate),
+    **RESULT_VERBS,
 }
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 SEG_NRRD, NIFTI, MEASURES = "segmentation.seg.nrrd", "segmentation.nii.gz", "measures.json"
 QUALITY_PAGE = "intake.png"
-TABLE = "measures.csv"
-RESULT_FILES = (SEG_NRRD, NIFTI, MEASURES, QUALITY_PAGE, TABLE, RUN_FILE)
+TABLE, DICOM_SEG = "measures.csv", "segmentation.dcm"
+RESULT_FILES = (SEG_NRRD, NIFTI, MEASURES, QUALITY_PAGE, TABLE, DICOM_SEG, RUN_FILE)
 NOTICE = "Not a medical device. For research; every contour needs a radiologist's eye."
 
 _STAGES = {
@@ -45,6 +45,7 @@ class SegmentOptions:
 
     ``study``: folder of an exam for the roles that are not given one by one. ``reference``: None is T1c, or
     FLAIR without T1c. ``registration``: auto or off. ``brain_mask``: auto, off or the path of a mask.
+    ``keep_identity``: the patient's name and dates go into DICOM results.
     ``progress``: bar, json, none, or None to decide by the terminal.
     """
 
@@ -57,6 +58,7 @@ class SegmentOptions:
     mirror: bool = False
     window: int | None = None
     threads: int | None = None
+    keep_identity: bool = False
     overwrite: bool = False
     progress: str | None = None
     cancel_file: Path | None = None
@@ -214,10 +216,23 @@ class _Run:
                 _write_json(folder / MEASURES, measures)
                 write_quality_page(folder / QUALITY_PAGE, study, *placed)
                 (folder / TABLE).write_text(as_csv(measures), encoding="utf-8", newline="")
+                self._write_dicom(folder, study.reference, labels, description)
             run = self._provenance(study, description, prediction, prepared, removals)
             self.progress.tick("writing", 1.0)
             _write_json(folder / RUN_FILE, run)
         return Result(labels, measures, run)
+
+    def _write_dicom(
+        self, folder: Path, reference: Volume, labels: LabelArray, description: ModelDescription
+    ) -> None:
+        from .outcome.dicom_export import export_beside
+        from .outcome.dicom_seg import SegmentationAuthor
+
+        given = self.paths.get(reference.role) or self.options.study
+        assert given is not None  # the reference was read from one of them
+        author = SegmentationAuthor(description.name, description.version, description.sha256)
+        told = export_beside(folder, DICOM_SEG, labels, reference, given, author, self.options.keep_identity)
+        self.warnings += [told] if told else []
 
     def _provenance(
         self,

@@ -1,0 +1,51 @@
+"""The verbs that take finished results further: export-dicom-seg."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+Verb = Callable[[argparse.Namespace], None]
+_LEFT_OUT = (
+    "Note: name, ID and dates of the patient were left out; an archive may ask for them: "
+    "--keep-identity copies them from the source."
+)
+_SOURCE_HELP = "folder of the DICOM series that the labels were made on, or one of its files"
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from .outcome.dicom_export import corrected_by, export_dicom_seg
+    from .result import read_known_labels, read_result
+
+    result = read_result(arguments.result)
+    labels, grid, author = result.labels, result.grid, result.author
+    if arguments.labels is not None:
+        labels, grid = read_known_labels(arguments.labels)
+        author = corrected_by(author, result.labels, labels)
+    export_dicom_seg(
+        labels, grid, arguments.source, arguments.output, author, arguments.keep_identity, arguments.overwrite
+    )
+    if not arguments.keep_identity:
+        sys.stderr.write(_LEFT_OUT + "\n")
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--result", type=Path, required=True, metavar="DIR", help="output folder of segment")
+    parser.add_argument("--source", type=Path, required=True, metavar="P", help=_SOURCE_HELP)
+    parser.add_argument("--output", type=Path, required=True, metavar="F.dcm", help="file to write")
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        metavar="F",
+        help="a corrected label map on the result's grid; what differs is marked SEMIAUTOMATIC",
+    )
+    parser.add_argument("--keep-identity", action="store_true", help="copy the patient's name, ID and dates")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+
+
+RESULT_VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Verb]] = {
+    "export-dicom-seg": ("write a result as a DICOM segmentation of its series", _add_export, _export),
+}
+"""Name, purpose, arguments and function of each verb, as ``cli`` wants them."""

@@ -1,0 +1,74 @@
+"""A finished result, read back from its folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InputRefused
+from .intake.label_maps import read_label_map
+from .intake.volume import Grid
+from .labels import STRUCTURES
+from .outcome.dicom_seg import SegmentationAuthor
+from .output_folder import RUN_FILE
+from .pipeline import MEASURES, NIFTI
+
+LabelArray = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class StoredResult:
+    """What ``segment`` wrote: ``labels`` (z, y, x) on ``grid``, ``measures.json`` and ``run.json``."""
+
+    name: str
+    labels: LabelArray
+    grid: Grid
+    measures: dict[str, Any]
+    run: dict[str, Any]
+
+    @property
+    def author(self) -> SegmentationAuthor:
+        """The model that made the labels, for DICOM."""
+        model = self.run["model"]
+        return SegmentationAuthor(model["name"], model["version"], model["sha256"])
+
+
+def read_result(folder: Path) -> StoredResult:
+    """The result in ``folder``. Raises ``InputRefused`` when it is missing, unfinished or damaged."""
+    if not folder.is_dir():
+        raise InputRefused(f"The result {folder.name} does not exist: give the output folder of  segment.")
+    if not (folder / RUN_FILE).is_file():
+        raise InputRefused(
+            f"The folder {folder.name} holds no finished result (no {RUN_FILE}): run  segment  again."
+        )
+    labels, grid = read_known_labels(folder / NIFTI)
+    return StoredResult(
+        folder.name, labels, grid, _json(folder, MEASURES, "structures"), _json(folder, RUN_FILE, "model")
+    )
+
+
+def read_known_labels(path: Path) -> tuple[LabelArray, Grid]:
+    """A label map with the numbers of ``labels.py`` alone, and its grid. Raises ``InputRefused``."""
+    labels, grid = read_label_map(path)
+    known = {0, *(s.number for s in STRUCTURES)}
+    if unknown := sorted(set(np.unique(labels).tolist()) - known):
+        raise InputRefused(
+            f"The label map {path.name} holds the number {unknown[0]}, which is no structure: "
+            "save it with 1 NETC, 2 SNFH, 3 ET, 4 RC."
+        )
+    return labels, grid
+
+
+def _json(folder: Path, name: str, needed: str) -> dict[str, Any]:
+    try:
+        data = json.loads((folder / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputRefused(f"{name} of {folder.name} can't be read: run  segment  again.") from error
+    if not isinstance(data, dict) or needed not in data:
+        raise InputRefused(f"{name} of {folder.name} is not what  segment  writes: run it again.")
+    return data
