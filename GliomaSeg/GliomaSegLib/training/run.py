@@ -19,11 +19,15 @@ _VALIDATION_SHARE = 0.2
 
 
 def split_cases(cases: Sequence[CaseFiles], recipe: Recipe) -> tuple[list[CaseFiles], list[CaseFiles]]:
-    """Training and validation cases: by the names in the recipe, else a fifth of the patients by its seed."""
+    """Training and validation cases: by the names in the recipe, else a fifth of the patients by its seed.
+
+    No patient is in both: other visits of a named case's patient are left out of training.
+    """
     usable = [c for c in cases if c.name not in recipe.exclude]
     held = [c for c in usable if c.name in recipe.validation]
     if held:
-        return [c for c in usable if c.name not in recipe.validation], held
+        patients = {c.patient for c in held}
+        return [c for c in usable if c.patient not in patients], held
     return split_by_patient(usable, _VALIDATION_SHARE, recipe.seed)
 
 

@@ -33,6 +33,7 @@ from .config import Recipe
 from .loop import Trainer
 from .parallel import current_team, first_goes_ahead, joined, quiet_unless_first
 from .pool import Pool
+from .run import split_cases
 from .study_figures import require_matplotlib, write_figures
 from .study_report import write_report
 
@@ -84,19 +85,18 @@ def split_study(cases: Collection[CaseFiles], recipe: Recipe) -> StudySplit:
     Where the recipe names validation cases, they are the test too: too few patients for three groups.
     Raises ``InputRefused`` when no case is left to train on.
     """
-    usable = [case for case in cases if case.name not in recipe.exclude]
-    held = [case for case in usable if case.name in recipe.validation]
-    if held:
-        patients = {case.patient for case in held}
-        split = StudySplit([c for c in usable if c.patient not in patients], held, held)
+    if set(recipe.validation) & {case.name for case in cases}:
+        training, held = split_cases(list(cases), recipe)
+        split = StudySplit(training, held, held)
     else:
+        usable = [case for case in cases if case.name not in recipe.exclude]
         rest, test = split_by_patient(usable, _SHARE, recipe.seed)
         split = (
             StudySplit(*split_by_patient(rest, _SHARE, recipe.seed), test) if rest else StudySplit([], [], [])
         )
     if not split.training:
         raise InputRefused(
-            f"{len({c.patient for c in usable})} patients are too few to train, validate and test on: "
+            f"{len({c.patient for c in cases})} patients are too few to train, validate and test on: "
             "give at least three, or name validation cases in the recipe."
         )
     return split

@@ -7,7 +7,6 @@ import importlib
 
 import pytest
 
-
 NAMES = ["errors", "labels", "model.network", "training.cases", "training.validation"]
 
 
