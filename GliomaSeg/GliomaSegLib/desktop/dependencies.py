@@ -18,7 +18,10 @@ from .dialogs import Dialogs
 
 REQUIREMENTS: dict[str, str] = {"torch": ">=2.4", "safetensors": ">=0.4"}
 """Import name (which is also the package's name) -> versions."""
-DOWNLOAD = _("about 0.2 GB without, 2 to 3 GB with support for an NVIDIA graphics card")
+BRAIN_FINDER = "deepbet"
+"""Finds the brain in scans that show the skull; only then is it needed."""
+_BRAIN_REQUIREMENT = "deepbet>=1.0.2"
+DOWNLOAD = _("about 0.2 GB to download, or several GB with support for an NVIDIA graphics card")
 
 
 def missing_packages() -> list[str]:
@@ -63,7 +66,7 @@ class Dependencies:
     missing: Callable[[], list[str]] = missing_packages
     online: Callable[[list[str]], None] = install_online
     offline: Callable[[list[str], str], None] = install_from_folder
-    last_error: str = field(default="")
+    install: Callable[[list[str]], None] = field(default=lambda wanted: _install(wanted))
 
     def ensure(self) -> bool:
         """Whether everything is there, after asking once where something was missing."""
@@ -85,6 +88,14 @@ class Dependencies:
             return True
         folder = self.dialogs.folder(_("Folder with the wheels of {names}").format(names=", ".join(missing)))
         return bool(folder) and self._run(lambda: self.offline(missing, folder))
+
+    def ensure_brain_finder(self) -> bool:
+        """Whether the package that finds the brain is there now, after asking once."""
+        question = _(
+            "This scan shows the skull, and Slicer lacks the package {name} that finds the brain "
+            "(less than 0.1 GB with what it needs). Install it now, and segment again?"
+        ).format(name=BRAIN_FINDER)
+        return self.dialogs.confirm(question) and self._run(lambda: self.install([_BRAIN_REQUIREMENT]))
 
     def _run(self, install: Callable[[], None]) -> bool:
         try:

@@ -17,7 +17,7 @@ from .. import __version__
 from ..errors import GliomaSegError, InputRefused
 from . import choices, display, scene
 from .assignment import assign
-from .dependencies import Dependencies
+from .dependencies import BRAIN_FINDER, Dependencies
 from .dialogs import Dialogs, SlicerDialogs
 from .parameters import chosen_volumes
 from .process import ProcessRunner, QtProcessRunner
@@ -267,6 +267,19 @@ class Panel:
         self._show_running(False)
         self._say(sentence)
         self.refresh()
+
+        if f"needs the package {BRAIN_FINDER}" in sentence:
+            qt.QTimer.singleShot(0, self._offer_brain_finder)
+
+    def _offer_brain_finder(self) -> None:
+        """The one package that is needed only for some scans: ask, install, run again."""
+        self._say(
+            _("This scan shows the skull: choose a brain mask, or let {name} be installed.").format(
+                name=BRAIN_FINDER
+            )
+        )
+        if self._state is not None and self.dependencies.ensure_brain_finder():
+            self._start()
 
     def _cancelled(self) -> None:
         self._show_running(False)

@@ -59,6 +59,13 @@ elif BEHAVIOUR == "refuses":
     print(json.dumps({"stage": "error", "message": sentence, "exit_code": 3}), flush=True)
     print(sentence, file=sys.stderr)
     sys.exit(3)
+elif BEHAVIOUR == "wants deepbet":
+    if Path(__file__).with_name("installed").exists():
+        finish()
+    else:
+        sentence = "Finding the brain in scans that show the skull needs the package deepbet: install it."
+        print(json.dumps({"stage": "error", "message": sentence, "exit_code": 2}), flush=True)
+        sys.exit(2)
 elif BEHAVIOUR == "crashes":
     os.abort()
 elif BEHAVIOUR == "speechless":

@@ -11,6 +11,8 @@ from workbench import MODULE, SHAPE, add_volumes
 
 from GliomaSegLib.desktop import scene
 
+NO_BRAIN_FINDER = "This scan shows the skull: choose a brain mask, or let deepbet be installed."
+
 
 def visible(widget):
     """Whether the widget would be seen if its window were on a screen."""
@@ -242,3 +244,17 @@ def test_the_panel_fits_slicers_width(bench):
     for name in ("correctSection", "exportSection", "advancedSection", "logSection"):
         getattr(bench.ui, name).collapsed = False
     assert bench.parent.widget.minimumSizeHint().width() <= 380
+
+
+@pytest.mark.parametrize("bench", ["wants deepbet"], indirect=True)
+@pytest.mark.parametrize("agrees", [True, False])
+def test_the_package_that_finds_the_brain_is_offered_only_when_needed(bench, agrees, tmp_path):
+    bench.answers.agrees = agrees
+    bench.panel.dependencies.install = lambda wanted: (tmp_path / "bin" / "installed").touch()
+    bench.choose(add_volumes())
+    bench.click_run()
+    bench.wait(lambda: bench.answers.questions)
+    bench.wait(lambda: not bench.panel.run.running)
+    assert "shows the skull" in bench.answers.questions[0]
+    assert (bench.state.result is not None) is agrees
+    assert bench.ui.messageLabel.text == ("" if agrees else NO_BRAIN_FINDER)
