@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .output_folder import RUN_FILE, check_target, result_folder
 from .progress import Progress, renderer
-from .provenance import StageClock, system, versions
+from .provenance import StageClock, fingerprint, system, versions
 
 if TYPE_CHECKING:
     from .intake.alignment import Alignment
@@ -98,6 +98,7 @@ class _Run:
         self.clock = StageClock()
         self.warnings: list[str] = []
         self.intake: dict[str, Any] = {}
+        self.inputs: dict[str, str] = {}
 
     def execute(self) -> Result:
         study = self._stage("reading", self._read)
@@ -125,6 +126,7 @@ class _Run:
             self.paths, self.options.study, self.options.reference, aligned_later
         )
         self.warnings += [w for v in study.volumes.values() for w in v.warnings] + list(study.warnings)
+        self.inputs = {role: fingerprint(volume) for role, volume in study.volumes.items()}
         return study
 
     def _align(self, study: Study) -> tuple[Study, dict[str, Alignment]]:
@@ -256,6 +258,9 @@ class _Run:
             "mirror": self.options.mirror,
             "reference": study.reference_role,
             "sequences": sorted(study.volumes),
+            "inputs_sha256": self.inputs,
+            "registration": self.options.registration,
+            "brain_mask": _mode(self.options.brain_mask),
             "intake": self.intake,
             "network_grid": asdict(prepared.grid),
             "normalisation": {role: asdict(scale) for role, scale in prepared.scales.items()},
@@ -264,6 +269,11 @@ class _Run:
             "seconds": self.clock.seconds,
             "warnings": self.warnings,
         }
+
+
+def _mode(brain_mask: str) -> str:
+    """The choice, without the path of a file."""
+    return brain_mask if brain_mask in ("auto", "off") else "file"
 
 
 def _measured(
