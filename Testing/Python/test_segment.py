@@ -72,7 +72,7 @@ def test_run_json_says_what_made_the_result_and_no_path(segment_arguments: list[
     text = (output / "run.json").read_text()
     run = json.loads(text)
     assert [s["stage"] for s in run["stages"]] == [
-        "reading", "loading", "preparing", "predicting", "labelling", "writing",
+        "reading", "loading", "aligning", "masking", "preparing", "predicting", "labelling", "writing",
     ]  # fmt: skip
     assert all(s["seconds"] >= 0 for s in run["stages"])
     assert run["mirror"] is True and run["threads"] == 1 and run["device"] == "cpu" and run["window"] is None

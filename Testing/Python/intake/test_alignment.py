@@ -83,7 +83,7 @@ def test_a_known_motion_comes_back(head: tuple[Volume, Volume], angles: tuple, s
     found = register(fixed, moved(moving, true))
     assert found.moved
     assert target_error_mm(found.matrix, true, at) < 0.5
-    assert found.information[1] > found.information[0]
+    assert found.information is not None and found.information[1] > found.information[0]
     assert found.shift_mm == pytest.approx(np.linalg.norm(shift), abs=1.5)
 
 
@@ -169,6 +169,22 @@ def test_noise_finds_no_better_place_and_says_so(
     found = register(fixed, moved(moving, rigid((0, 0, 0), (10, 0, 0), np.zeros(3))))
     assert not found.moved and np.array_equal(found.matrix, np.eye(4))
     assert "no better place" in found.warnings[0]
+
+
+def test_one_mask_on_both_is_taken_for_done_registration(head: tuple[Volume, Volume]) -> None:
+    fixed, moving = (replace(v, array=np.where(v.array > 100, v.array, 0)) for v in head)
+    inside = (fixed.array > 0) & (moving.array > 0)
+    both = [replace(v, array=np.where(inside, v.array, 0)) for v in (fixed, moving)]
+    found = register(*both)
+    assert not found.moved and found.information is None
+    assert found.record()["mutual_information"] is None
+
+
+@pytest.mark.usefixtures("few_samples")
+def test_masks_that_differ_are_registered(head: tuple[Volume, Volume]) -> None:
+    fixed, moving = (replace(v, array=np.where(v.array > 100, v.array, 0)) for v in head)
+    found = register(fixed, replace(moving, array=np.roll(moving.array, 2, axis=2)))
+    assert found.moved and found.information is not None
 
 
 def test_movement_and_displacement_of_known_matrices() -> None:
