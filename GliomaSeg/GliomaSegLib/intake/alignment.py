@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -157,17 +158,25 @@ def displacement_mm(matrix: Matrix, centre: npt.ArrayLike) -> float:
 
 
 class _Pyramid:
-    """One volume at each of ``_LEVELS_MM``, and the centre (LPS mm) of what stands out in it."""
+    """One volume at each of ``_LEVELS_MM``, and the centre (LPS mm) of what stands out; made when asked."""
 
     def __init__(self, volume: Volume) -> None:
         self.volume = volume
-        image = _clipped(volume)
+
+    @cached_property
+    def images(self) -> list[sitk.Image]:
+        """From coarse to fine."""
+        image = _clipped(self.volume)
         images: list[sitk.Image] = []
         for spacing_mm in reversed(_LEVELS_MM):
             image = _coarsened(image, spacing_mm)
             images.insert(0, image)
-        self.images = images
-        self.centre = _centre_of_mass(images[_COARSE])
+        return images
+
+    @cached_property
+    def centre(self) -> npt.NDArray[np.float64]:
+        """Centre of mass."""
+        return _centre_of_mass(self.images[_COARSE])
 
 
 class _Comparison:
