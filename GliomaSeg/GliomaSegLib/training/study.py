@@ -21,7 +21,6 @@ from ..evaluation.summary import Row
 from ..intake.label_maps import read_label_map
 from ..intake.preparation import InputSpec, prepare
 from ..intake.reading import read_study
-from ..intake.volume import Study
 from ..labels import CLASS_NAMES
 from ..model.inference import InferenceOptions, predict
 from ..model.network import GliomaNetwork, NetworkSpec, build_network, parameter_count
@@ -132,7 +131,7 @@ def compare(
             _train_one(slug, recipe, training, validation, output, mine, report)
     if not writes:
         return []
-    results = [_scored(slug, recipe, split.test, output, mine, report) for slug in SIBLINGS]
+    results = _scored(recipe, split.test, output, mine, report)
     write_figures(output, results, [*training, *validation], len(training), split.test, recipe)
     write_report(output, results, split.to_dict(), recipe, device)
     report(f"report: {output.name}/report.md")
@@ -208,36 +207,46 @@ def _best_network(slug: str, recipe: Recipe, output: Path) -> GliomaNetwork:
 
 
 def _scored(
-    slug: str, recipe: Recipe, cases: Sequence[CaseFiles], output: Path, device: str, report: Report
-) -> NetworkResult:
+    recipe: Recipe, cases: Sequence[CaseFiles], output: Path, device: str, report: Report
+) -> list[NetworkResult]:
     """Predict what is not predicted yet, on each case's own grid, and score it lesion-wise."""
-    network = _best_network(slug, recipe, output)
-    options = InferenceOptions(torch.device(device))
-    rows: list[Row] = []
-    predictions: dict[str, Path] = {}
-    for case in cases:
-        study = read_study(case.images, case.reference_role)
+    networks = {slug: _best_network(slug, recipe, output) for slug in SIBLINGS}
+    rows: dict[str, list[Row]] = {slug: [] for slug in SIBLINGS}
+    predictions: dict[str, dict[str, Path]] = {slug: {} for slug in SIBLINGS}
+    for number, case in enumerate(cases, 1):
+        report(f"scoring {case.name}, {number} of {len(cases)}")
         # A name that `gliomaseg evaluate` pairs with the case.
-        path = predictions[case.name] = output / slug / "predictions" / f"{case.name}-seg.nii.gz"
-        if not path.is_file():
-            report(f"{slug}: predicting {case.name}")
-            _predict(network, study, recipe.input, options, path)
-        predicted, grid = read_label_map(path)
-        reference = case_labels(case, study.reference.grid)
-        scores = score_case(reference, predicted, grid.spacing_mm)
-        rows += [Row(case.name, score) for score in scores.values()]
-    history = read_history(output / slug)
-    return NetworkResult(slug, network.spec, parameter_count(network), rows, history, predictions)
+        paths = {slug: output / slug / "predictions" / f"{case.name}-seg.nii.gz" for slug in SIBLINGS}
+        missing = {paths[slug]: network for slug, network in networks.items() if not paths[slug].is_file()}
+        if missing:
+            _predict(case, missing, recipe.input, InferenceOptions(torch.device(device)))
+        for slug, path in paths.items():
+            predictions[slug][case.name] = path
+            predicted, grid = read_label_map(path)
+            scores = score_case(case_labels(case, grid), predicted, grid.spacing_mm)
+            rows[slug] += [Row(case.name, score) for score in scores.values()]
+    return [
+        NetworkResult(
+            slug,
+            network.spec,
+            parameter_count(network),
+            rows[slug],
+            read_history(output / slug),
+            predictions[slug],
+        )
+        for slug, network in networks.items()
+    ]
 
 
 def _predict(
-    network: GliomaNetwork, study: Study, spec: InputSpec, options: InferenceOptions, path: Path
+    case: CaseFiles, networks: dict[Path, GliomaNetwork], spec: InputSpec, options: InferenceOptions
 ) -> None:
-    prepared = prepare(study, spec)
-    made = predict(network, prepared, options)
-    grid = study.reference.grid
-    labels = labels_on_reference(made.probabilities, prepared.grid, CLASS_NAMES, grid)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".part-{path.name}")
-    write_nifti(beside, labels, grid)
-    beside.replace(path)
+    """Write each network's label map of one case to the path that it stands under."""
+    study = read_study(case.images, case.reference_role)
+    prepared, grid = prepare(study, spec), study.reference.grid
+    for path, network in networks.items():
+        made = predict(network, prepared, options)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".part-{path.name}")
+        write_nifti(beside, labels_on_reference(made.probabilities, prepared.grid, CLASS_NAMES, grid), grid)
+        beside.replace(path)
