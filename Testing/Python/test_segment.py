@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from conftest import CHECKOUT, write_tiny_model
+from samples import CHECKOUT, write_tiny_model
 
 from GliomaSegLib.cli import main
 
