@@ -120,12 +120,14 @@ def contours(results: Sequence[NetworkResult], test: Sequence[CaseFiles]) -> Fig
         volume = read_volume(case.images[case.reference_role], case.reference_role)
         reference = case_labels(case, volume.grid)
         predictions = [read_label_map(result.predictions[case.name])[0] for result in results]
-        index = best_slice(reference, predictions)
-        picture = volume.array[index]
-        _panel(row[0], picture, reference[index])
+        head = volume.array != 0
+        index = best_slice(reference, predictions, head)
+        window = (index, *_window(head))
+        picture = volume.array[window]
+        _panel(row[0], picture, reference[window])
         row[0].set_ylabel(case.name, fontsize=6)
         for axes, labels in zip(row[1:], predictions, strict=True):
-            _panel(axes, picture, labels[index])
+            _panel(axes, picture, labels[window])
     for axes, title in zip(grid[0], ["reference", *(r.spec.display_name for r in results)], strict=True):
         axes.set_title(title, fontsize=7)
     handles = [_line(_COLOURS[s.number]) for s in STRUCTURES]
@@ -133,13 +135,25 @@ def contours(results: Sequence[NetworkResult], test: Sequence[CaseFiles]) -> Fig
     return figure
 
 
-def best_slice(reference: LabelArray, predictions: Sequence[LabelArray]) -> int:
-    """The slice (first axis) with most reference voxels; if none, with most predicted; else the middle."""
-    for labels in (reference, np.maximum.reduce(list(predictions))):
-        area = (labels > 0).sum(axis=(1, 2))
+def best_slice(reference: LabelArray, predictions: Sequence[LabelArray], head: npt.NDArray[np.bool_]) -> int:
+    """The slice (first axis) with most reference voxels; if none, with most predicted ones in ``head``.
+
+    If there are none either, the slice with most of ``head``.
+    """
+    predicted = np.maximum.reduce(list(predictions)) * head
+    for mask in (reference > 0, predicted > 0, head):
+        area = mask.sum(axis=(1, 2))
         if area.any():
             return int(area.argmax())
     return int(reference.shape[0] // 2)
+
+
+def _window(head: npt.NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Rows and columns that hold the head in any slice."""
+    rows, columns = np.flatnonzero(head.any(axis=(0, 2))), np.flatnonzero(head.any(axis=(0, 1)))
+    if not rows.size:
+        return slice(None), slice(None)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def _panel(axes: Axes, picture: npt.NDArray[np.float32], labels: LabelArray) -> None:

@@ -202,8 +202,16 @@ def test_mean_dice_is_over_structures_not_regions() -> None:
 
 def test_the_slice_shown_has_most_reference_tissue() -> None:
     reference, prediction = np.zeros((2, 9, 4, 4), np.uint8)
+    head = np.ones(reference.shape, bool)
+    head[:, 0] = False
+    head[5] = head[8] = False
+    head[5, 0, 0] = True
     prediction[7, 1, 1] = 1
-    assert best_slice(reference, [reference]) == 4
-    assert best_slice(reference, [reference, prediction]) == 7
+    prediction[8] = 1
+    assert best_slice(reference, [reference], np.zeros_like(head)) == 4
+    assert best_slice(reference, [reference], head) == 0
+    assert best_slice(reference, [reference, prediction], head) == 7, (
+        "what is predicted in the air is not shown"
+    )
     reference[3, :2] = 4
-    assert best_slice(reference, [prediction]) == 3
+    assert best_slice(reference, [prediction], head) == 3
