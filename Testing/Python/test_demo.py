@@ -39,7 +39,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path
 def test_writes_the_case_the_result_the_picture_and_its_note(finished: Path) -> None:
     assert {p.name for p in finished.iterdir()} == {"case", "result", "demo.png", "run.json"}
     assert {p.name for p in (finished / "case").iterdir()} == {f"{role}.nii.gz" for role in ROLES}
-    assert {p.name for p in (finished / "result").iterdir()} == set(pipeline.RESULT_FILES)
+    # DICOM-SEG comes only where DICOM went in.
+    assert {p.name for p in (finished / "result").iterdir()} == set(pipeline.RESULT_FILES) - {
+        pipeline.DICOM_SEG
+    }
     case = sitk.ReadImage(str(finished / "case" / "t1c.nii.gz"))
     labels = sitk.ReadImage(str(finished / "result" / "segmentation.nii.gz"))
     assert labels.GetSize() == case.GetSize()
