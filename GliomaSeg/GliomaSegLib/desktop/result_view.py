@@ -17,7 +17,7 @@ from . import display, scene
 from .choices import say
 from .dialogs import Dialogs
 from .editing import Editing, mark_segments
-from .export import export_labels, export_table
+from .export import dicom_file_of, export_dicom, export_labels, export_table
 from .geometry import volume_grid
 from .parameters import PanelState
 from .record import RunRecord, recall
@@ -70,6 +70,7 @@ class ResultView:
             (self.ui.redoButton, lambda: self._edit(lambda _state: self.editing.redo())),
             (self.ui.exportImageButton, self._export_image),
             (self.ui.exportTableButton, self._export_table),
+            (self.ui.exportDicomButton, self._export_dicom),
         ]
         for button, action in pairs:
             button.connect("clicked()", action)
@@ -197,11 +198,30 @@ class ResultView:
     def _export_table(self) -> None:
         self._save(_("Save the measurements"), "measurements.csv", _("Table (*.csv)"), self._write_table)
 
+    def _export_dicom(self) -> None:
+        reference = scene.reference_of(self._state.result) if self._state and self._state.result else None
+        if reference is None:
+            return
+        source = dicom_file_of(reference)
+        if source is None:
+            title = _("Folder of the DICOM series that {name} was made from").format(name=reference.GetName())
+            chosen = self.dialogs.folder(title)
+            if not chosen:
+                return
+            source = Path(chosen)
+        filters = _("DICOM segmentation (*.dcm)")
+        self._save(
+            _("Save the segmentation"), "segmentation.dcm", filters, lambda p: self._write_dicom(source, p)
+        )
+
+    def _write_dicom(self, source: Path, path: Path) -> str:
+        assert self._state is not None
+        keep_identity = bool(self.ui.identityCheckBox.checked)
+        return _written(path, export_dicom(self._state, self.rows, source, path, keep_identity))
+
     def _write_labels(self, path: Path) -> str:
         assert self._state is not None
-        absent = export_labels(self._state, path)
-        note = _(" Absent: {names}.").format(names=", ".join(absent)) if absent else ""
-        return _("{name} was written.").format(name=path.name) + note
+        return _written(path, export_labels(self._state, path))
 
     def _write_table(self, path: Path) -> str:
         export_table(self.rows, path)
@@ -217,6 +237,12 @@ class ResultView:
             logging.warning("GliomaSeg: an export failed: %s", type(error).__name__)
             say(self.ui.exportLabel, "")
             self.dialogs.error(_("{name} could not be written.").format(name=Path(chosen).name), str(error))
+
+
+def _written(path: Path, absent: list[str]) -> str:
+    """What to say after an export; absent structures are named, not written."""
+    note = _(" Absent: {names}.").format(names=", ".join(absent)) if absent else ""
+    return _("{name} was written.").format(name=path.name) + note
 
 
 def _interval(row: Row, record: RunRecord) -> str:
