@@ -1,4 +1,4 @@
-"""The verbs that take finished results further: export-dicom-seg."""
+"""The verbs that take finished results further: export-dicom-seg, report."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from .intake.volume import ROLE_NAMES, ROLES
 
 Verb = Callable[[argparse.Namespace], None]
 _LEFT_OUT = (
@@ -45,7 +47,33 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
 
 
+def _report(arguments: argparse.Namespace) -> None:
+    from .reporting import print_report, write_report
+
+    output = arguments.output or arguments.result / "report.html"
+    paths = {role: getattr(arguments, role) for role in ROLES if getattr(arguments, role) is not None}
+    write_report(arguments.result, paths, arguments.study, output, arguments.title, arguments.overwrite)
+    if arguments.pdf:
+        print_report(output, output.with_suffix(".pdf"), arguments.overwrite)
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--result", type=Path, required=True, metavar="DIR", help="output folder of segment")
+    for role in ROLES:
+        parser.add_argument(
+            f"--{role}", type=Path, metavar="P", help=f"{ROLE_NAMES[role]} as it was given to segment"
+        )
+    parser.add_argument("--study", type=Path, metavar="DIR", help="exam as it was given to segment")
+    parser.add_argument(
+        "--output", type=Path, metavar="F.html", help="page to write (default: report.html in the result)"
+    )
+    parser.add_argument("--title", default="", metavar="TEXT", help="headline, such as a case number")
+    parser.add_argument("--pdf", action="store_true", help="print it to PDF as well, by an installed browser")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+
+
 RESULT_VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Verb]] = {
     "export-dicom-seg": ("write a result as a DICOM segmentation of its series", _add_export, _export),
+    "report": ("write one page about a result: pictures, numbers, warnings", _add_report, _report),
 }
 """Name, purpose, arguments and function of each verb, as ``cli`` wants them."""
