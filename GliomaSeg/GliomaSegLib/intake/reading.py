@@ -92,25 +92,6 @@ def assembled(volumes: Mapping[str, Volume], reference_role: str, to_be_aligned:
     return Study(ordered, reference_role, tuple(warnings))
 
 
-def resampled_onto(volume: Volume, grid: Grid) -> Volume:
-    """``volume`` on ``grid``, linearly interpolated in patient space, 0 outside its field of view.
-
-    The very same volume comes back when the grids match.
-    """
-    if volume.grid.matches(grid):
-        return volume
-    import SimpleITK as sitk
-
-    resampler = sitk.ResampleImageFilter()
-    resampler.SetSize(grid.shape[::-1])
-    resampler.SetOutputSpacing(grid.spacing_mm)
-    resampler.SetOutputOrigin(grid.origin_lps_mm)
-    resampler.SetOutputDirection(grid.direction_lps)
-    resampler.SetInterpolator(sitk.sitkLinear)
-    resampled = sitk.GetArrayFromImage(resampler.Execute(volume.image()))
-    return Volume(resampled, grid, volume.role, volume.name, volume.warnings)
-
-
 def _refuse_no_volume_file(path: Path, title: str) -> None:
     if not path.exists():
         raise InputRefused(f"{title} does not exist: check its path.")

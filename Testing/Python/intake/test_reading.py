@@ -11,7 +11,8 @@ import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
 from GliomaSegLib.errors import InputRefused, UsageError
-from GliomaSegLib.intake.reading import read_study, read_volume, resampled_onto
+from GliomaSegLib.intake.preparation import resample
+from GliomaSegLib.intake.reading import read_study, read_volume
 from GliomaSegLib.intake.volume import Grid, Volume
 
 SHAPE = (14, 18, 16)
@@ -261,23 +262,17 @@ def test_a_reference_that_was_not_given_is_a_usage_error(tmp_path: Path) -> None
         read_study({"t1": written(tmp_path / "a.nii.gz")}, "flair")
 
 
-def test_resampling_onto_the_same_grid_changes_nothing(tmp_path: Path) -> None:
-    volume = read_volume(written(tmp_path / "a.nii.gz"), "t1")
-    assert resampled_onto(volume, volume.grid) is volume
-
-
 def test_resampling_keeps_a_linear_picture_in_place(tmp_path: Path) -> None:
     """A picture linear in physical space is reproduced exactly by linear interpolation, on any grid."""
     volume = read_volume(written(tmp_path / "a.nii.gz"), "t1")
     index_to_lps = volume.grid.index_to_lps()
     middle = tuple((index_to_lps @ [6.0, 8.0, 6.0, 1.0])[:3])
     target = Grid((3, 4, 5), (0.7, 0.8, 0.9), middle, (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
-    moved = resampled_onto(volume, target)
-    assert moved.grid == target and moved.role == "t1"
+    moved = resample(volume, target)
     to_index = np.linalg.inv(index_to_lps) @ target.index_to_lps()
     for z, y, x in np.ndindex(3, 4, 5):
         i, j, k = (to_index @ [x, y, z, 1])[:3]
-        assert moved.array[z, y, x] == pytest.approx(100 + 3 * i + 5 * j + 7 * k, abs=1e-2)
+        assert moved[z, y, x] == pytest.approx(100 + 3 * i + 5 * j + 7 * k, abs=1e-2)
 
 
 def test_a_volume_is_read_only(tmp_path: Path) -> None:
