@@ -1,4 +1,4 @@
-"""The verbs that take finished results further: export-dicom-seg, report."""
+"""The verbs that take finished results further: export-dicom-seg, report, follow-up."""
 
 from __future__ import annotations
 
@@ -72,8 +72,37 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
 
 
+def _follow_up(arguments: argparse.Namespace) -> None:
+    from .follow_up import FollowUpRequest, follow_up
+
+    request = FollowUpRequest(
+        arguments.before,
+        arguments.after,
+        arguments.before_scan,
+        arguments.after_scan,
+        arguments.nadir,
+        arguments.baseline,
+    )
+    follow_up(request, arguments.output, arguments.overwrite)
+
+
+def _add_follow_up(parser: argparse.ArgumentParser) -> None:
+    for visit in ("before", "after"):
+        parser.add_argument(
+            f"--{visit}", type=Path, required=True, metavar="DIR", help="output folder of segment"
+        )
+        parser.add_argument(
+            f"--{visit}-scan", type=Path, metavar="P", help="the sequence on whose grid its labels lie"
+        )
+    parser.add_argument("--nadir", type=Path, metavar="DIR", help="result that progression is told against")
+    parser.add_argument("--baseline", type=Path, metavar="DIR", help="result that response is told against")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the comparison")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing comparison")
+
+
 RESULT_VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Verb]] = {
     "export-dicom-seg": ("write a result as a DICOM segmentation of its series", _add_export, _export),
     "report": ("write one page about a result: pictures, numbers, warnings", _add_report, _report),
+    "follow-up": ("compare two visits lesion by lesion", _add_follow_up, _follow_up),
 }
 """Name, purpose, arguments and function of each verb, as ``cli`` wants them."""

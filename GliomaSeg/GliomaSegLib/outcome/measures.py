@@ -15,7 +15,7 @@ from ..intake.volume import Grid
 from ..labels import ET, NETC, RC, REGIONS, STRUCTURES
 from .diameters import MEASURABLE_MM, bidimensional
 from .distances import smallest_distance_mm, surface_points
-from .lesions import bounding_box, find_lesions
+from .lesions import Lesions, bounding_box, find_lesions
 from .uncertainty import INTERVAL_LEVEL
 
 LabelArray = npt.NDArray[np.uint8]
@@ -130,8 +130,7 @@ def _lesions(labels: LabelArray, grid: Grid) -> tuple[dict[str, Any], dict[str, 
     scene = _Scene(grid, corner, _cavity(cropped, grid, corner))
     for structure in _LESIONS_OF:
         lesions = found[structure.abbreviation]
-        numbers = np.flatnonzero(lesions.kept)
-        numbers = numbers[np.argsort(-lesions.voxels[numbers], kind="stable")]
+        numbers = largest_first(lesions)
         boxes = ndimage.find_objects(lesions.labels)
         counted[structure.abbreviation] = [
             scene.lesion(place, lesions.labels[boxes[n - 1]] == n, boxes[n - 1], structure is ET)
@@ -143,6 +142,12 @@ def _lesions(labels: LabelArray, grid: Grid) -> tuple[dict[str, Any], dict[str, 
             "volume_ml": round(dropped * grid.voxel_ml, 4),
         }
     return counted, small
+
+
+def largest_first(lesions: Lesions) -> npt.NDArray[np.intp]:
+    """The labels of the lesions that count, in the order in which ``measures.json`` numbers them."""
+    numbers = np.flatnonzero(lesions.kept)
+    return np.asarray(numbers[np.argsort(-lesions.voxels[numbers], kind="stable")])
 
 
 def _cavity(labels: LabelArray, grid: Grid, corner: tuple[int, int, int]) -> cKDTree | None:
