@@ -78,6 +78,14 @@ def _train(arguments: argparse.Namespace) -> None:
     )
 
 
+def _compare(arguments: argparse.Namespace) -> None:
+    from .training.config import load_recipe
+    from .training.study import compare
+
+    recipe = load_recipe(arguments.config)
+    compare(arguments.data, arguments.output, recipe, arguments.device, lambda line: print(line, flush=True))
+
+
 def _evaluate(arguments: argparse.Namespace) -> None:
     from .evaluation.table import evaluate_folders
 
@@ -180,6 +188,19 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=_positive, metavar="N", help="processor threads (default: all)")
 
 
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data", type=Path, nargs="+", required=True, metavar="DIR", help="folders in BraTS naming"
+    )
+    parser.add_argument(
+        "--config", default="thesis", metavar="FILE", help="recipe: a .yaml file, or a shipped one"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder for runs, report, figures"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default cpu)")
+
+
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reference", type=Path, required=True, metavar="DIR", help="folder of expert label maps"
@@ -219,6 +240,7 @@ _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Verb]] =
     "roles": ("say which series of an exam is which sequence, and why", _add_roles, _roles),
     "demo": ("segment a simulated post-treatment case", _add_demo, _demo),
     "train": ("train a model", _add_train, _train),
+    "compare": ("train and compare the dissertation's four networks", _add_compare, _compare),
     "synthesise": ("make simulated cases for training", _add_synthesise, _synthesise),
     "evaluate": ("score label maps lesion-wise, by the BraTS 2024 glioma rules", _add_evaluate, _evaluate),
     **RESULT_VERBS,
@@ -282,7 +304,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has gone; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _UNEXPECTED
-    except Exception as error:  # noqa: BLE001 - the last resort: a sentence, and the way to the traceback.
+    except Exception as error:
         if parsed.debug:
             raise
         kind = type(error).__name__

@@ -1,7 +1,7 @@
 """The four structures and their regions, stated once.
 
 A number, colour or code of a structure is written here and nowhere else. Sources: BraTS 2024 adult glioma
-post-treatment labels (de Verdier et al. 2024); DICOM PS3.16 CID 7150/7159 and the NCI Thesaurus for the codes.
+post-treatment labels (de Verdier et al. 2024); DICOM PS3.16 and the NCI Thesaurus for the codes.
 """
 
 from __future__ import annotations

@@ -67,6 +67,7 @@ def predict(
     while True:
         try:
             probabilities = _run(ready, prepared, options, device, window, tick)
+            _only_inside(prepared.brain, probabilities)
             return Prediction(probabilities, window, str(device), tuple(warnings))
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
@@ -75,6 +76,12 @@ def predict(
             warnings.append(sentence)
             if device.type == "cpu" and torch.cuda.is_available():
                 torch.cuda.empty_cache()
+
+
+def _only_inside(brain: npt.NDArray[np.bool_], probabilities: npt.NDArray[np.float32]) -> None:
+    """Outside the brain everything is background (class 0): the input is empty there, whatever comes out."""
+    probabilities[:, ~brain] = 0.0
+    probabilities[0, ~brain] = 1.0
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -32,18 +32,25 @@ def _save(path: Path, state: dict[str, Any]) -> None:
     beside.replace(path)
 
 
-def load_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """The folder's checkpoint, or None. Only tensors and plain data are unpickled (``weights_only``)."""
-    path = folder / CHECKPOINT
+def read_state(path: Path) -> dict[str, Any] | None:
+    """What one file of ours holds, None without it. Only tensors and plain data are read (``weights_only``)."""
     if not path.is_file():
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
         raise InputRefused(
-            f"The checkpoint in {folder.name} is damaged: delete it to start again."
+            f"The file {path.name} in {path.parent.name} is damaged: delete it to start again."
         ) from error
-    if not isinstance(state, dict) or "recipe" not in state:
+    if not isinstance(state, dict):
+        raise InputRefused(f"The file {path.name} in {path.parent.name} is not one of ours: choose another.")
+    return state
+
+
+def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """The folder's checkpoint, or None. Raises ``InputRefused`` when it is damaged or not ours."""
+    state = read_state(folder / CHECKPOINT)
+    if state is not None and "recipe" not in state:
         raise InputRefused(f"The checkpoint in {folder.name} is not one of ours: choose another folder.")
     return state
 

@@ -16,6 +16,7 @@ from ..intake.preparation import InputSpec
 from ..labels import CLASS_NAMES
 from ..model.network import GliomaNetwork, NetworkSpec
 from ..model.weights import ARCHITECTURE, FORMAT, MODEL_FILE, file_sha256
+from .checkpoint import read_state
 
 WEIGHTS_FILE = "weights.safetensors"
 _EDGES = (48, 96)
@@ -51,11 +52,10 @@ def measured_bytes_per_voxel(spec: NetworkSpec) -> float:
 
 
 def read_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """The weights of ``best.pt``, or of ``checkpoint.pt`` (averaged ones where there are). No code is unpickled."""
-    try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError) as error:
-        raise InputRefused(f"The checkpoint {checkpoint.name} can't be read: train again.") from error
+    """The weights of ``best.pt``, or of ``checkpoint.pt`` (averaged if there are). No code is unpickled."""
+    state = read_state(checkpoint)
+    if state is None:
+        raise InputRefused(f"There is no checkpoint {checkpoint.name}: train first.")
     return state.get("averaged", state.get("network", state))
 
 
@@ -65,12 +65,16 @@ def _halved(name: str, tensor: torch.Tensor) -> bool:
 
 
 def export_model(
-    weights: Mapping[str, torch.Tensor], spec: NetworkSpec, inputs: InputSpec, folder: Path, facts: Mapping[str, Any]
+    weights: Mapping[str, torch.Tensor],
+    spec: NetworkSpec,
+    inputs: InputSpec,
+    folder: Path,
+    facts: Mapping[str, Any],
 ) -> None:
     """Write ``weights.safetensors`` (float16) and ``model.json`` into ``folder``.
 
-    ``facts`` are the entries that no tensor tells: name, version, licence, training_data, scores, temperature,
-    clean_up. Raises ``RuntimeError`` when the weights do not fit ``spec``.
+    ``facts`` are the entries that no tensor tells: name, version, licence, training_data, scores,
+    temperature, clean_up. Raises ``RuntimeError`` when the weights do not fit ``spec``.
     """
     from safetensors.torch import save_file
 
@@ -88,7 +92,13 @@ def export_model(
         "network": spec.to_dict(),
         "input": inputs.to_dict(),
         "classes": list(CLASS_NAMES),
-        "weights": {"file": WEIGHTS_FILE, "sha256": file_sha256(folder / WEIGHTS_FILE), "stored_as": "float16"},
+        "weights": {
+            "file": WEIGHTS_FILE,
+            "sha256": file_sha256(folder / WEIGHTS_FILE),
+            "stored_as": "float16",
+        },
         "inference": {"bytes_per_voxel": measured_bytes_per_voxel(spec)},
     }
-    (folder / MODEL_FILE).write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / MODEL_FILE).write_text(
+        json.dumps(description, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
