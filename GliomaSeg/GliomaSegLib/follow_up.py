@@ -1,11 +1,11 @@
-"""Two finished results of one person become ``follow_up.json`` and ``follow_up.csv``."""
+"""Two finished results of one person become ``follow_up.json``, a table and a subtraction picture."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,21 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InputRefused, UsageError
-from .intake.alignment import register
+from .intake.alignment import moved_grid, register
 from .intake.brain import brain_mask
 from .intake.exam import read_any
 from .intake.volume import ROLE_NAMES, Study, Volume
-from .outcome.follow_up import Visit, compare, totals
+from .labels import ET
+from .outcome.follow_up import STABLE, Visit, compare, totals
+from .outcome.pictures import subtraction_strip
 from .output_folder import RUN_FILE, result_folder
 from .pipeline import NOTICE
 from .provenance import fingerprint, versions
 from .result import StoredResult, read_result
 
 CHANGES, CHANGES_TABLE = "follow_up.json", "follow_up.csv"
-FOLLOW_UP_FILES = (CHANGES, CHANGES_TABLE, RUN_FILE)
+SUBTRACTION = "subtraction.png"
+FOLLOW_UP_FILES = (CHANGES, CHANGES_TABLE, SUBTRACTION, RUN_FILE)
 _WARNING = "Thresholds are numbers, not a diagnosis: response and progression are a clinician's judgement."
 
 
@@ -50,7 +53,7 @@ def follow_up(request: FollowUpRequest, output: Path, overwrite: bool = False) -
     Raises ``InputRefused`` for scans on which the results were not made and for a registration that fails.
     """
     before, after = read_result(request.before), read_result(request.after)
-    matrix, placed, warnings = _placed(before, after, request)
+    matrix, placed, warnings, scans = _placed(before, after, request)
     changes = compare(_visit(before), _visit(after), matrix)
     changes["against"] = {
         name: totals(read_result(folder).measures, after.measures)
@@ -68,6 +71,8 @@ def follow_up(request: FollowUpRequest, output: Path, overwrite: bool = False) -
     with result_folder(output, FOLLOW_UP_FILES, overwrite) as folder:
         (folder / CHANGES).write_text(json.dumps(changes, indent=2) + "\n", encoding="utf-8")
         (folder / CHANGES_TABLE).write_text(as_csv(changes), encoding="utf-8", newline="")
+        if scans is not None:
+            (folder / SUBTRACTION).write_bytes(subtraction_strip(*scans, _place_to_look(changes, after)))
         (folder / RUN_FILE).write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
     return changes
 
@@ -95,18 +100,29 @@ def _visit(result: StoredResult) -> Visit:
 
 def _placed(
     before: StoredResult, after: StoredResult, request: FollowUpRequest
-) -> tuple[npt.NDArray[np.float64], dict[str, Any], list[str]]:
-    """The later visit's points in the earlier one, how that was found, and sentences about it."""
+) -> tuple[npt.NDArray[np.float64], dict[str, Any], list[str], tuple[Volume, Volume] | None]:
+    """The later visit's points in the earlier one, how that was found, sentences, both scans in one space."""
     if request.before_scan is None and request.after_scan is None:
         told = "No scans were given: both visits were taken as lying in one space already."
-        return np.eye(4), {"moved": False}, [told]
+        return np.eye(4), {"moved": False}, [told], None
     if request.before_scan is None or request.after_scan is None:
         raise UsageError("Registration needs both scans: give --before-scan and --after-scan, or neither.")
     earlier = _scan(request.before_scan, before)
     later = _scan(request.after_scan, after)
     mask, warnings = _brain(later)
     found = register(later, earlier, mask)
-    return found.matrix, found.record(), [*warnings, *found.warnings]
+    moved = replace(earlier, grid=moved_grid(earlier.grid, found.matrix))
+    return found.matrix, found.record(), [*warnings, *found.warnings], (moved, later)
+
+
+def _place_to_look(changes: dict[str, Any], after: StoredResult) -> npt.NDArray[np.float64]:
+    """LPS mm of the largest lesion that changed, of the largest one, or of the middle of the later scan."""
+    known = [row for row in changes["lesions"] or () if row["after"]]
+    chosen = next((row for row in known if row["status"] != STABLE), known[0] if known else None)
+    if chosen is None:
+        return np.asarray(after.grid.corners_lps_mm().mean(axis=0))
+    lesion = after.measures["lesions"][ET.abbreviation][chosen["after"][0] - 1]
+    return np.asarray(lesion["centroid_lps_mm"])
 
 
 def _scan(path: Path, result: StoredResult) -> Volume:

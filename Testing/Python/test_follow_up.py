@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 from pathlib import Path
@@ -11,15 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from PIL import Image
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from GliomaSegLib.cli import main
 from GliomaSegLib.intake.reading import read_volume
-from GliomaSegLib.intake.volume import Grid
+from GliomaSegLib.intake.volume import Grid, Volume
 from GliomaSegLib.labels import ET, RC
 from GliomaSegLib.outcome.follow_up import matched
 from GliomaSegLib.outcome.measures import measure
+from GliomaSegLib.outcome.pictures import subtraction_strip
 from GliomaSegLib.outcome.segmentation_file import write_nifti
 from GliomaSegLib.provenance import fingerprint
 
@@ -173,12 +176,30 @@ def test_a_head_that_lies_differently_is_found_again(tmp_path: Path) -> None:
         scans.append(str(scan))
     options = ["--before-scan", scans[0], "--after-scan", scans[1]]
     (row,) = compared(*visits, tmp_path / "out", *options)["lesions"]
+    assert Image.open(tmp_path / "out/subtraction.png").size == (3 * 360 + 12, 360)
     assert row["status"] == "stable"
     matrix = np.reshape(
         json.loads((tmp_path / "out/run.json").read_text())["registration"]["matrix_lps"], (4, 4)
     )
     there = np.linalg.inv(turn) @ [45.0, 10.0, 0.0, 1.0]
     assert np.linalg.norm(matrix[:3, :3] @ [45.0, 10.0, 0.0] + matrix[:3, 3] - there[:3]) < 1.0
+
+
+def test_the_subtraction_shows_what_became_brighter_and_darker(tmp_path: Path) -> None:
+    grid = grid_of((48, 52, 48), (3.0, 3.0, 3.0), origin=(-70.5, -76.5, -70.5))
+    quiet = head(grid, np.eye(4))
+    changed = quiet.copy()
+    brighter = Ellipsoid(np.array([25.0, 0.0, 0.0]), np.full(3, 9.0), np.eye(3)).mask(grid)
+    darker = Ellipsoid(np.array([-25.0, 0.0, 0.0]), np.full(3, 9.0), np.eye(3)).mask(grid)
+    changed[brighter] += 120
+    changed[darker] -= 90
+    before = Volume(3 * quiet + 50, grid, "t1c", "before")  # another scale, as another scanner has
+    png = subtraction_strip(before, Volume(np.maximum(changed, 0), grid, "t1c", "after"), np.zeros(3))
+    axial = np.asarray(Image.open(io.BytesIO(png))).astype(int)[:, :360]
+    red, blue = axial[..., 0] - axial[..., 1] > 60, axial[..., 2] - axial[..., 1] > 60
+    # 120 mm on 360 pixels, the patient's left on the right.
+    assert red[150:210, 225:285].mean() > 0.5 and blue[150:210, 75:135].mean() > 0.5
+    assert red.sum() < 1.3 * np.pi * 30**2 and not red[:, :180].any() and not blue[:, 180:].any()
 
 
 def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,6 +30,7 @@ _ZOOM = 3
 _GAP = 6
 _BAR_MM = 20
 _THICK, _THIN = 3, 1
+_CHANGE_SHOWN = 0.5
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,50 @@ def structure_strips(volumes: Mapping[str, Volume], labels: npt.NDArray[np.uint8
     return strips
 
 
+def subtraction_strip(before: Volume, after: Volume, centre_lps_mm: npt.NDArray[np.float64]) -> bytes:
+    """PNG of ``after`` minus ``before`` on the slices through a point: red has become brighter, blue darker.
+
+    Both lie in one space, on any grids. Intensities of the earlier visit are scaled to the later one's
+    (median and inter-quartile range of what both show), because MR has no unit.
+    """
+    grid = upright_grid(after.grid, (_SPACING_MM,) * 3)
+    late, early = resample(after, grid), resample(before, grid)
+    either = (late > late.mean()) | (early > early.mean())
+    both = (late > late.mean()) & (early > early.mean())
+    if not both.any():
+        both = np.ones(grid.shape, bool)
+    (low, middle, high), (e_low, e_middle, e_high) = (
+        np.percentile(values[both], (25, 50, 75)) for values in (late, early)
+    )
+    scaled = (early - e_middle) * ((high - low) / max(float(e_high - e_low), 1e-6)) + middle
+    difference = np.where(either, late - scaled, 0).astype(np.float32) / max(float(high - low), 1e-6)
+    picture = _windowed(late)
+    index = np.linalg.inv(grid.index_to_lps()) @ np.append(centre_lps_mm, 1.0)
+    place = [min(max(round(float(i)), 0), n - 1) for i, n in zip(index[2::-1], grid.shape, strict=True)]
+    return _png([_difference_tile(picture, difference, place, axis) for axis in range(3)])
+
+
+def _difference_tile(picture: FloatArray, difference: FloatArray, place: list[int], axis: int) -> Picture:
+    """The slice across ``axis`` through ``place`` (z, y, x): grey, with red and blue where it changed."""
+    centre = np.delete(np.asarray(place, float), axis)
+    grey = _zoomed(_window(np.take(picture, place[axis], axis), centre)) * 0.6
+    change = _zoomed(_window(np.take(difference, place[axis], axis), centre))
+    # Changes below half the tissue's own spread are noise and partial volume.
+    strength = np.clip(np.abs(change) - _CHANGE_SHOWN, 0, 1) * 255
+    tile = np.repeat(grey[..., None], 3, axis=2)
+    tile[..., 0] += np.where(change > 0, strength, 0)
+    tile[..., 2] += np.where(change < 0, strength, 0)
+    tile = np.clip(tile, 0, 255).astype(np.uint8)
+    return _upright(tile, axis)
+
+
+def _upright(tile: Picture, axis: int) -> Picture:
+    """The tile head up, with the bar of 20 mm. Axial rows run from front to back already."""
+    tile = np.ascontiguousarray(tile if axis == 0 else tile[::-1])
+    tile[-12:-8, 10 : 10 + int(_BAR_MM / _SPACING_MM * _ZOOM)] = 255
+    return tile
+
+
 def _windowed(values: FloatArray) -> FloatArray:
     """Values (z, y, x) as 0 to 255: from the 2nd to the 99.8th percentile of what stands out."""
     standing_out = values[values > values.mean()]
@@ -94,11 +139,7 @@ def _tile(picture: FloatArray, shares: Mapping[str, FloatArray], structure: Stru
             width = _THICK if other is structure else _THIN
             inside = share >= 0.5
             tile[inside & ~ndimage.binary_erosion(inside, iterations=width)] = other.colour
-    # Axial rows run from front to back already, the others from feet to head.
-    tile = tile if axis == 0 else tile[::-1]
-    tile = np.ascontiguousarray(tile)
-    tile[-12:-8, 10 : 10 + int(_BAR_MM / _SPACING_MM * _ZOOM)] = 255
-    return tile
+    return _upright(tile, axis)
 
 
 def _window(plane: FloatArray, centre: npt.NDArray[np.float64]) -> FloatArray:
