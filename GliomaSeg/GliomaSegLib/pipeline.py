@@ -73,7 +73,7 @@ class Result:
     run: dict[str, Any]
 
 
-def segment(paths: Mapping[str, Path], output: Path, options: SegmentOptions = SegmentOptions()) -> Result:  # noqa: B008
+def segment(paths: Mapping[str, Path], output: Path, options: SegmentOptions = SegmentOptions()) -> Result:
     """Segment one study and write the result into ``output``, whole or not at all.
 
     ``paths``: file of each role that there is. Raises a ``GliomaSegError`` with a sentence for a person.

@@ -33,7 +33,7 @@ def _save(path: Path, state: dict[str, Any]) -> None:
 
 
 def read_state(path: Path) -> dict[str, Any] | None:
-    """What one file of ours holds, None without it. Only tensors and plain data are read (``weights_only``)."""
+    """What one file of ours holds, None without it. Only tensors and plain data are read."""
     if not path.is_file():
         return None
     try:
