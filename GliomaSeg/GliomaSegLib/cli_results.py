@@ -18,7 +18,8 @@ _SOURCE_HELP = "folder of the DICOM series that the labels were made on, or one 
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    from .outcome.dicom_export import corrected_by, export_dicom_seg
+    from .outcome.dicom_export import corrected_by, export_dicom_seg, export_measurements
+    from .outcome.measures import measure
     from .result import read_known_labels, read_result
 
     result = read_result(arguments.result)
@@ -29,6 +30,16 @@ def _export(arguments: argparse.Namespace) -> None:
     export_dicom_seg(
         labels, grid, arguments.source, arguments.output, author, arguments.keep_identity, arguments.overwrite
     )
+    if arguments.measurements is not None:
+        export_measurements(
+            arguments.measurements,
+            arguments.output,
+            measure(labels, grid, result.run["sequences"]),
+            arguments.source,
+            author,
+            arguments.keep_identity,
+            arguments.overwrite,
+        )
     if not arguments.keep_identity:
         sys.stderr.write(_LEFT_OUT + "\n")
 
@@ -42,6 +53,12 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="F",
         help="a corrected label map on the result's grid; what differs is marked SEMIAUTOMATIC",
+    )
+    parser.add_argument(
+        "--measurements",
+        type=Path,
+        metavar="F.dcm",
+        help="write the measurements as a structured report, too",
     )
     parser.add_argument("--keep-identity", action="store_true", help="copy the patient's name, ID and dates")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")

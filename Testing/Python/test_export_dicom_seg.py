@@ -83,8 +83,14 @@ def test_export_gives_the_same_and_corrections_are_marked(
     exam: Path, result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["export-dicom-seg", "--result", str(result), "--source", str(exam / "t1c")]
-    assert main([*words, "--output", str(tmp_path / "a.dcm")]) == 0
+    report = ["--measurements", str(tmp_path / "sr.dcm")]
+    assert main([*words, "--output", str(tmp_path / "a.dcm"), *report]) == 0
     assert "--keep-identity" in capsys.readouterr().err
+    evidence = pydicom.dcmread(tmp_path / "sr.dcm").CurrentRequestedProcedureEvidenceSequence[0]
+    cited = {
+        i.ReferencedSOPInstanceUID for s in evidence.ReferencedSeriesSequence for i in s.ReferencedSOPSequence
+    }
+    assert pydicom.dcmread(tmp_path / "a.dcm").SOPInstanceUID in cited
     assert voxels(tmp_path / "a.dcm") == voxels(result / "segmentation.dcm")
     image = sitk.ReadImage(str(result / "segmentation.nii.gz"))
     corrected = sitk.GetArrayFromImage(image)

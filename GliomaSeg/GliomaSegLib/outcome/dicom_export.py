@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputRefused, OutputRefused, UsageError
 from ..intake.dicom import Series
@@ -31,15 +32,40 @@ def export_dicom_seg(
     Raises ``InputRefused`` for a series that can't carry it or labels on another grid, ``OutputRefused`` when
     ``output`` exists without ``overwrite``, is a folder or can't be written.
     """
+    _check_output(output, overwrite)
+    series = find_source(source) if isinstance(source, Path) else source
+    opened = open_source(series, keep_identity)
+    write_dicom_seg(output, labels_on_source(labels, grid, opened), opened, author)
+
+
+def export_measurements(
+    output: Path,
+    segmentation: Path,
+    measures: dict[str, Any],
+    source: Path,
+    author: SegmentationAuthor,
+    keep_identity: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """Write ``measures`` as a structured report about the file ``segmentation`` of the series ``source``.
+
+    Raises as :func:`export_dicom_seg`.
+    """
+    from .dicom_sr import write_measurements
+
+    _check_output(output, overwrite)
+    write_measurements(
+        output, segmentation, measures, open_source(find_source(source), keep_identity), author
+    )
+
+
+def _check_output(output: Path, overwrite: bool) -> None:
     if output.is_dir():
         raise OutputRefused(f"The output {output.name} is a folder: give a file name such as seg.dcm.")
     if output.exists() and not overwrite:
         raise OutputRefused(f"The file {output.name} exists: take another name or add --overwrite.")
     if not output.parent.is_dir():
         raise OutputRefused(f"The folder of {output.name} does not exist: create it first.")
-    series = find_source(source) if isinstance(source, Path) else source
-    opened = open_source(series, keep_identity)
-    write_dicom_seg(output, labels_on_source(labels, grid, opened), opened, author)
 
 
 def export_beside(

@@ -61,7 +61,7 @@ def write_dicom_seg(path: Path, labels: LabelArray, source: SourceSeries, author
     table = np.zeros(max(s.number for s in STRUCTURES) + 1, np.uint8)
     for number, structure in enumerate(present, 1):
         table[structure.number] = number
-    _save(_segmentation(table[labels][source.order], present, source, author, "BINARY"), path)
+    save_dicom(_segmentation(table[labels][source.order], present, source, author, "BINARY"), path)
 
 
 def write_fractional_seg(
@@ -81,7 +81,7 @@ def write_fractional_seg(
         raise InputRefused("Every probability is 0: DICOM has no segmentation without a segment.")
     stack = np.stack([levels[s.abbreviation] for s in present], axis=-1)
     _check_shape(stack.shape[:3], source)
-    _save(_segmentation(stack[source.order], present, source, author, "FRACTIONAL"), path)
+    save_dicom(_segmentation(stack[source.order], present, source, author, "FRACTIONAL"), path)
 
 
 def _check_shape(shape: tuple[int, ...], source: SourceSeries) -> None:
@@ -96,7 +96,7 @@ def _segmentation(
     author: SegmentationAuthor,
     kind: str,
 ) -> hd.seg.Segmentation:
-    hd = _highdicom()
+    hd = highdicom()
     segmentation = hd.seg.Segmentation(
         source_images=list(source.images),
         pixel_array=pixels,
@@ -115,7 +115,7 @@ def _segmentation(
         content_description="Post-treatment glioma. Not for clinical use",
         content_creator_name=author.creator,
         series_description="GliomaSeg segmentation",
-        coding_schemes=[_private_scheme()] if any(_is_private(s.type_code) for s in present) else None,
+        coding_schemes=[private_scheme()] if any(_is_private(s.type_code) for s in present) else None,
     )
     if not source.identity:
         segmentation.PatientIdentityRemoved = "YES"
@@ -135,36 +135,38 @@ def _fit_decimals(_: Dataset, element: DataElement) -> None:
 
 
 def _description(number: int, structure: Structure, author: SegmentationAuthor) -> hd.seg.SegmentDescription:
-    hd = _highdicom()
+    hd = highdicom()
     from pydicom.sr.codedict import codes
 
     description = hd.seg.SegmentDescription(
         segment_number=number,
         segment_label=structure.name,
-        segmented_property_category=_coded(CATEGORY_CODE),
-        segmented_property_type=_coded(structure.type_code),
+        segmented_property_category=coded(CATEGORY_CODE),
+        segmented_property_type=coded(structure.type_code),
         algorithm_type="SEMIAUTOMATIC" if structure.abbreviation in author.edited else "AUTOMATIC",
         algorithm_identification=hd.AlgorithmIdentificationSequence(
             name=author.algorithm, family=codes.cid7162.ArtificialIntelligence, version=author.version
         ),
         tracking_uid=hd.UID(),
         tracking_id=f"GliomaSeg {structure.abbreviation}",
-        anatomic_regions=[_coded(ANATOMIC_REGION_CODE)],
+        anatomic_regions=[coded(ANATOMIC_REGION_CODE)],
         display_color=hd.color.CIELabColor.from_rgb(*structure.colour),
     )
     description.SegmentDescription = structure.description
     return description
 
 
-def _coded(code: Code) -> Any:
-    return _highdicom().sr.CodedConcept(code.value, code.scheme, code.meaning)
+def coded(code: Code) -> Any:
+    """A code of ``labels.py`` as highdicom wants it."""
+    return highdicom().sr.CodedConcept(code.value, code.scheme, code.meaning)
 
 
 def _is_private(code: Code) -> bool:
     return code.scheme == CODING_SCHEME
 
 
-def _private_scheme() -> Any:
+def private_scheme() -> Any:
+    """What the private coding scheme is, for the Coding Scheme Identification Sequence."""
     from highdicom.coding_schemes import CodingSchemeIdentificationItem
 
     return CodingSchemeIdentificationItem(
@@ -175,19 +177,20 @@ def _private_scheme() -> Any:
     )
 
 
-def _highdicom() -> Any:
+def highdicom() -> Any:
+    """The package highdicom. Raises ``UsageError`` with the way to install it when it is missing."""
     try:
-        import highdicom
+        import highdicom as package
     except ImportError as error:
         raise missing_extra("highdicom", "dicom", "Writing DICOM") from error
-    return highdicom
+    return package
 
 
-def _save(segmentation: hd.seg.Segmentation, path: Path) -> None:
-    """Write beside and move, so that no half-written file is left."""
+def save_dicom(dataset: Dataset, path: Path) -> None:
+    """Write beside and move, so that no half-written file is left. Raises ``OutputRefused``."""
     part = path.with_name(f".{path.name}.part")
     try:
-        segmentation.save_as(part)
+        dataset.save_as(part)
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)

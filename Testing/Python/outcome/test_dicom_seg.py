@@ -26,6 +26,8 @@ from GliomaSegLib.labels import CODING_SCHEME, STRUCTURES
 from GliomaSegLib.outcome.dicom_export import corrected_by, export_dicom_seg
 from GliomaSegLib.outcome.dicom_seg import SegmentationAuthor, write_fractional_seg
 from GliomaSegLib.outcome.dicom_source import find_source, labels_on_source, open_source
+from GliomaSegLib.outcome.dicom_sr import write_measurements
+from GliomaSegLib.outcome.measures import measure
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "intake"))
 from dicom_files import write_classic, write_enhanced
@@ -343,3 +345,37 @@ def test_other_refusals(exam: tuple[Path, Grid, np.ndarray], tmp_path: Path) -> 
         export_dicom_seg(labels, grid, source, tmp_path, AUTHOR)
     with pytest.raises(OutputRefused, match="create it first"):
         export_dicom_seg(labels, grid, source, tmp_path / "new/seg.dcm", AUTHOR)
+
+
+def test_measurements_report_refers_to_the_segmentation(
+    exam: tuple[Path, Grid, np.ndarray], tmp_path: Path
+) -> None:
+    source, grid, labels = exam
+    export_dicom_seg(labels, grid, source, tmp_path / "seg.dcm", AUTHOR)
+    measures = measure(labels, grid, ["t1c", "flair"])
+    opened = open_source(find_source(source))
+    write_measurements(tmp_path / "sr.dcm", tmp_path / "seg.dcm", measures, opened, AUTHOR)
+    done = subprocess.run([tool("dciodvfy"), str(tmp_path / "sr.dcm")], capture_output=True, text=True)
+    assert not [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]
+    read = hd.sr.srread(tmp_path / "sr.dcm")
+    seg = pydicom.dcmread(tmp_path / "seg.dcm")
+    groups = read.content.get_volumetric_roi_measurement_groups()
+    found = {group.tracking_identifier: group for group in groups}
+    lesions = [f"ET lesion {lesion['number']}" for lesion in measures["lesions"]["ET"]]
+    assert list(found) == ["NETC", "SNFH", "ET", *lesions, "RC"] and lesions
+    for abbreviation, row in measures["structures"].items():
+        group = found[abbreviation]
+        assert group.reference_type == hd.sr.CodedConcept("121191", "DCM", "Referenced Segment")
+        assert group.referenced_segment.referenced_sop_instance_uid == seg.SOPInstanceUID
+        (volume,) = group.get_measurements()
+        assert volume.value == row["volume_ml"] and volume.unit.value == "cm3"
+    values = [m.value for m in found[lesions[0]].get_measurements()]
+    first = measures["lesions"]["ET"][0]
+    assert values == [first["volume_ml"], first["longest_mm"], first["perpendicular_mm"]]
+    assert read.StudyInstanceUID == seg.StudyInstanceUID and read.PatientID == ""
+    with pytest.raises(InputRefused, match="nothing to report"):
+        blind = {
+            **measures,
+            "structures": {n: {**r, "assessable": False} for n, r in measures["structures"].items()},
+        }
+        write_measurements(tmp_path / "x.dcm", tmp_path / "seg.dcm", blind, opened, AUTHOR)
