@@ -261,14 +261,26 @@ class _Run:
             "inputs_sha256": self.inputs,
             "registration": self.options.registration,
             "brain_mask": _mode(self.options.brain_mask),
-            "intake": self.intake,
+            "intake": self.intake | {"roles": _without_file_names(self.intake["roles"], study)},
             "network_grid": asdict(prepared.grid),
             "normalisation": {role: asdict(scale) for role, scale in prepared.scales.items()},
             "clean_up": [asdict(removal) for removal in removals],
             "stages": self.clock.stages,
             "seconds": self.clock.seconds,
-            "warnings": self.warnings,
+            "warnings": _without_file_names(self.warnings, study),
         }
+
+
+def _without_file_names(sentences: list[str], study: Study) -> list[str]:
+    """The sentences with roles in place of files: a file's name may hold a patient's."""
+    from .intake.volume import ROLE_NAMES
+
+    for role, volume in study.volumes.items():
+        file_name = volume.name.partition(" (")[2].removesuffix(")")
+        sentences = [text.replace(volume.name, ROLE_NAMES[role]) for text in sentences]
+        if file_name:
+            sentences = [text.replace(file_name, "its file") for text in sentences]
+    return sentences
 
 
 def _mode(brain_mask: str) -> str:

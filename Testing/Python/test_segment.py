@@ -80,6 +80,25 @@ def test_run_json_says_what_made_the_result_and_no_path(segment_arguments: list[
     assert str(tmp_path) not in text and "study0" not in text
 
 
+def test_file_names_stay_out_of_the_result(
+    segment_arguments: list[str], tiny_study: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "exam"
+    folder.mkdir()
+    for role, path in tiny_study.items():
+        shutil.copy(path, folder / f"Doe_Jane_{role}.nii.gz")
+    damaged = sitk.ReadImage(str(folder / "Doe_Jane_t2.nii.gz"))
+    damaged[20, 20, 20] = float("nan")
+    sitk.WriteImage(damaged, str(folder / "Doe_Jane_t2.nii.gz"))
+    options = segment_arguments[segment_arguments.index("--model") :]
+    assert main(["segment", "--study", str(folder), *options, "--output", str(tmp_path / "r")]) == 0
+    run = json.loads((tmp_path / "r" / "run.json").read_text())
+    assert any("not numbers" in warning for warning in run["warnings"])
+    assert len(run["intake"]["roles"]) == 4
+    for file in (tmp_path / "r").iterdir():
+        assert b"Jane" not in file.read_bytes(), file.name
+
+
 def test_same_input_same_labels(segment_arguments: list[str], tmp_path: Path) -> None:
     for name in ("a", "b"):
         assert main([*segment_arguments, "--output", str(tmp_path / name), "--threads", "1"]) == 0
