@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputRefused
-from ..intake.integrity import check_meta_image, checked_nifti
 from ..intake.label_maps import read_label_map
 from ..intake.volume import Grid
 from ..labels import BACKGROUND, BRATS2021_TO_2024, STRUCTURES
@@ -134,7 +133,6 @@ def read_case_labels(path: Path, convention: LabelConvention = "auto") -> tuple[
     Raises ``InputRefused``, naming the file, when it is damaged or cut, isn't one 3D volume of whole numbers,
     or holds other values than the convention's labels.
     """
-    _refuse_damaged(path)
     stored, grid = read_label_map(path)
     numbers = _conversion(path, convention)
     values = np.unique(stored).tolist()
@@ -148,16 +146,6 @@ def read_case_labels(path: Path, convention: LabelConvention = "auto") -> tuple[
     for value in values:
         converted[stored == value] = numbers[value]
     return converted, grid
-
-
-def _refuse_damaged(path: Path) -> None:
-    """Refuses the damage that SimpleITK reads as if nothing were wrong."""
-    if path.name.endswith((".nii", ".nii.gz")):
-        _, not_numbers = checked_nifti(path, path.name)
-        if not_numbers:
-            raise InputRefused(f"{path.name} holds values that are not numbers: it is no label map.")
-    elif path.name.endswith(".mha"):
-        check_meta_image(path, path.name)
 
 
 def _conversion(path: Path, convention: LabelConvention) -> dict[int, int]:

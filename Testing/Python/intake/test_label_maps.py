@@ -53,5 +53,21 @@ def test_what_is_no_single_volume_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputRefused, match=r"gone\.nii\.gz does not exist"):
         read_label_map(tmp_path / "gone.nii.gz")
     (tmp_path / "cut.nii.gz").write_bytes(b"\x1f\x8b nothing")
-    with pytest.raises(InputRefused, match=r"cut\.nii\.gz can't be read"):
+    with pytest.raises(InputRefused, match=r"cut\.nii\.gz is damaged"):
         read_label_map(tmp_path / "cut.nii.gz")
+
+
+@pytest.mark.parametrize("name", ["cut.nii", "cut.nii.gz", "cut.mha", "cut.nrrd"])
+def test_a_label_map_that_ends_too_early_is_refused(tmp_path: Path, name: str) -> None:
+    labels = np.random.default_rng(1).integers(0, 5, (12, 12, 12)).astype(np.uint8)
+    path = written(tmp_path / name, labels)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(InputRefused, match="The label map cut"):
+        read_label_map(path)
+
+
+def test_nan_in_nifti_which_itk_reads_as_0_is_refused(tmp_path: Path) -> None:
+    labels = np.zeros((4, 4, 4), np.float32)
+    labels[1, 2, 3] = np.nan
+    with pytest.raises(InputRefused, match=r"seg\.nii\.gz holds values that are not numbers"):
+        read_label_map(written(tmp_path / "seg.nii.gz", labels))
