@@ -194,7 +194,7 @@ def test_a_damaged_checkpoint_is_refused(
 ) -> None:
     run = trainer(tiny_recipe)
     (run.folder / CHECKPOINT).write_bytes(content)
-    with pytest.raises(InputRefused, match="checkpoint in run is damaged: delete it"):
+    with pytest.raises(InputRefused, match=r"checkpoint\.pt in run is damaged: delete it"):
         run.run()
 
 
