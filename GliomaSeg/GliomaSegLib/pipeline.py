@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from .model.weights import ModelDescription
     from .outcome.labelling import LabelArray, Removal
 
+    _Maps = tuple[LabelArray, LabelArray]
+    """Labels and uncertainty in per cent, both (z, y, x) uint8 on the reference's grid."""
+
 SEG_NRRD, NIFTI, MEASURES = "segmentation.seg.nrrd", "segmentation.nii.gz", "measures.json"
 QUALITY_PAGE = "intake.png"
-TABLE, DICOM_SEG = "measures.csv", "segmentation.dcm"
-RESULT_FILES = (SEG_NRRD, NIFTI, MEASURES, QUALITY_PAGE, TABLE, DICOM_SEG, RUN_FILE)
+TABLE, DICOM_SEG, UNCERTAINTY = "measures.csv", "segmentation.dcm", "uncertainty.nii.gz"
+RESULT_FILES = (SEG_NRRD, NIFTI, MEASURES, QUALITY_PAGE, TABLE, DICOM_SEG, UNCERTAINTY, RUN_FILE)
 NOTICE = "Not a medical device. For research; every contour needs a radiologist's eye."
 
 _STAGES = {
@@ -107,11 +110,11 @@ class _Run:
         brain = self._stage("masking", lambda: self._mask(aligned))
         prepared = self._stage("preparing", lambda: self._prepare(aligned, description, brain))
         prediction = self._stage("predicting", lambda: predictor(prepared))
-        labels, removals = self._stage(
+        maps, removals = self._stage(
             "labelling", lambda: self._label(aligned, description, prepared, prediction)
         )
         self.progress.tick("writing")
-        return self._write(aligned, description, prediction, prepared, labels, removals, (brain, alignments))
+        return self._write(aligned, description, prediction, prepared, maps, removals, (brain, alignments))
 
     def _stage(self, name: str, work: Callable[[], Any]) -> Any:
         self.progress.tick(name)
@@ -188,12 +191,15 @@ class _Run:
 
     def _label(
         self, study: Study, description: ModelDescription, prepared: NetworkInput, prediction: Prediction
-    ) -> tuple[LabelArray, list[Removal]]:
-        from .outcome.labelling import clean_up, labels_on_reference
+    ) -> tuple[_Maps, list[Removal]]:
+        from .outcome.labelling import clean_up, labels_and_uncertainty
 
         grid = study.reference.grid
-        labels = labels_on_reference(prediction.probabilities, prepared.grid, description.classes, grid)
-        return clean_up(labels, grid.voxel_ml, description.smallest_ml)
+        labels, uncertainty = labels_and_uncertainty(
+            prediction.probabilities, prepared.grid, description.classes, grid
+        )
+        cleaned, removals = clean_up(labels, grid.voxel_ml, description.smallest_ml)
+        return (cleaned, uncertainty), removals
 
     def _write(
         self,
@@ -201,20 +207,22 @@ class _Run:
         description: ModelDescription,
         prediction: Prediction,
         prepared: NetworkInput,
-        labels: LabelArray,
+        maps: _Maps,
         removals: list[Removal],
         placed: tuple[Volume | None, dict[str, Alignment]],
     ) -> Result:
         from .intake.quality import write_quality_page
         from .outcome.measures_table import as_csv
-        from .outcome.segmentation_file import write_nifti, write_seg_nrrd
+        from .outcome.segmentation_file import write_nifti, write_seg_nrrd, write_uncertainty
 
         grid = study.reference.grid
+        labels, uncertainty = maps
         measures = _measured(study, description, prediction, prepared, labels)
         with result_folder(self.output, RESULT_FILES, self.options.overwrite) as folder:
             with self.clock.stage("writing"):
                 write_seg_nrrd(folder / SEG_NRRD, labels, grid, f"{description.name} {description.version}")
                 write_nifti(folder / NIFTI, labels, grid)
+                write_uncertainty(folder / UNCERTAINTY, uncertainty, grid)
                 _write_json(folder / MEASURES, measures)
                 write_quality_page(folder / QUALITY_PAGE, study, *placed)
                 (folder / TABLE).write_text(as_csv(measures), encoding="utf-8", newline="")

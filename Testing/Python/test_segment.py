@@ -24,6 +24,7 @@ FILES = {
     "segmentation.nii.gz",
     "measures.json",
     "measures.csv",
+    "uncertainty.nii.gz",
     "run.json",
 }
 
@@ -42,7 +43,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_writes_the_six_files_on_the_references_grid(
+def test_writes_the_files_on_the_references_grid(
     segment_arguments: list[str], tiny_study: dict[str, Path], tmp_path: Path
 ) -> None:
     output = tmp_path / "result"
@@ -57,6 +58,10 @@ def test_writes_the_six_files_on_the_references_grid(
     assert np.allclose(labels.GetDirection(), reference.GetDirection(), atol=1e-6)
     values = sitk.GetArrayFromImage(labels)
     assert values.dtype == np.uint8 and values.max() <= 4
+    uncertainty = sitk.ReadImage(str(output / "uncertainty.nii.gz"))
+    assert uncertainty.GetSize() == labels.GetSize() and uncertainty.GetDirection() == labels.GetDirection()
+    doubt = sitk.GetArrayFromImage(uncertainty)
+    assert doubt.dtype == np.uint8 and 0 < doubt.max() <= 100
     measures = json.loads((output / "measures.json").read_text())
     for number, name in enumerate(("NETC", "SNFH", "ET", "RC"), 1):
         assert measures["structures"][name]["volume_ml"] == pytest.approx(

@@ -63,6 +63,14 @@ def write_nifti(path: Path, labels: LabelArray, grid: Grid) -> None:
     _write(_label_image(labels, grid), path, _COMPRESSION)
 
 
+def write_uncertainty(path: Path, uncertainty: LabelArray, grid: Grid) -> None:
+    """Write ``uncertainty`` (z, y, x) uint8, 0 to 100 per cent, as NIfTI on ``grid``.
+
+    Raises ``OutputRefused`` when the file can't be written.
+    """
+    _write(grid.image(np.ascontiguousarray(uncertainty)), path, _COMPRESSION)
+
+
 def terminology_entry(structure: Structure) -> str:
     """The tag by which Slicer knows a segment: terminology, category, type, modifier, region, its modifier.
 

@@ -9,7 +9,12 @@ from scipy.spatial.transform import Rotation
 from GliomaSegLib.intake.preparation import upright_grid
 from GliomaSegLib.intake.volume import Grid
 from GliomaSegLib.labels import CLASS_NAMES
-from GliomaSegLib.outcome.labelling import Removal, clean_up, labels_on_reference
+from GliomaSegLib.outcome.labelling import (
+    Removal,
+    clean_up,
+    labels_and_uncertainty,
+    labels_on_reference,
+)
 
 UPRIGHT = (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0)
 OBLIQUE = tuple(Rotation.from_euler("zyx", [25, -15, 10], degrees=True).as_matrix().ravel())
@@ -114,6 +119,28 @@ def test_a_model_with_fewer_structures_gives_their_own_numbers() -> None:
     labels = np.where(bodies(grid) == 4, 4, 0)
     classes = ("background", "RC")
     assert np.array_equal(labels_on_reference(one_hot(labels, classes), grid, classes, grid), labels)
+
+
+def test_uncertainty_is_the_entropy_of_the_probabilities_in_per_cent() -> None:
+    grid = Grid((1, 1, 4), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), UPRIGHT)
+    columns = [(1, 0, 0, 0, 0), (0.5, 0, 0, 0.5, 0), (0.8, 0.2, 0, 0, 0), (0.2, 0.2, 0.2, 0.2, 0.2)]
+    probabilities = np.array(columns, np.float32).T[:, None, None, :]
+    labels, uncertainty = labels_and_uncertainty(probabilities, grid, CLASS_NAMES, grid)
+    assert uncertainty.dtype == np.uint8
+    assert uncertainty.tolist() == [[[0, 43, 31, 100]]] and labels.tolist() == [[[0, 0, 0, 0]]]
+
+
+def test_uncertainty_lies_at_the_edges_and_nowhere_outside_the_networks_grid() -> None:
+    reference = REFERENCES["oblique, thick slices"]
+    part = Grid((6, 5, 7), (2.0, 2.0, 2.0), (-10.0, 20.0, 15.0), UPRIGHT)
+    inside = np.full((5, *part.shape), 0.2, np.float32)
+    _labels, uncertainty = labels_and_uncertainty(inside, part, CLASS_NAMES, reference)
+    everywhere = labels_on_reference(one_hot(np.full(part.shape, 4)), part, CLASS_NAMES, reference) == 4
+    assert everywhere.any() and not everywhere.all()
+    assert np.array_equal(uncertainty == 100, everywhere) and not uncertainty[~everywhere].any()
+    network_grid = upright_grid(reference, (2.0, 2.0, 2.0))
+    certain = labels_and_uncertainty(one_hot(bodies(network_grid)), network_grid, CLASS_NAMES, reference)
+    assert certain[1].max() > 30 and (certain[1] == 0).mean() > 0.5
 
 
 def test_small_islands_go_and_large_ones_stay_as_they_are() -> None:
