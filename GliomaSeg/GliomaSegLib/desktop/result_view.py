@@ -48,7 +48,7 @@ class ResultView:
         self._connect()
 
     def _prepare_table(self) -> None:
-        heads = (_("Structure"), _("Model ml"), _("Now ml"), _("Pieces"))
+        heads = (_("Structure"), _("Model ml"), _("Now ml"), _("Lesions"))
         self.ui.resultTable.setColumnCount(len(heads))
         self.ui.resultTable.setHorizontalHeaderLabels(list(heads))
         self.ui.resultTable.verticalHeader().setVisible(False)
@@ -150,7 +150,7 @@ class ResultView:
         record = recall(result) or RunRecord()
         grid = volume_grid(reference, reference)
         current, model = scene.current_labels(result, reference), scene.model_labels(result)
-        self.rows = table(current, model, grid.voxel_ml, record.assessable)
+        self.rows = table(current, model, grid.spacing_mm, record.assessable)
         mark_segments(result, {row.abbreviation: row.edited for row in self.rows})
         edited = any(row.edited for row in self.rows)
         self.ui.resultNameLabel.text = result.GetName() + (_("  (* corrected)") if edited else "")
@@ -261,4 +261,4 @@ def _cells(row: Row) -> tuple[str, str, str, str]:
         return f"{row.abbreviation}  {row.name}", "", _("not assessable"), ""
     model = "" if row.model_ml is None else f"{row.model_ml:.2f}"
     now = f"{row.current_ml:.2f}" + (" *" if row.edited else "")
-    return f"{row.abbreviation}  {row.name}", model, now, str(row.lesions)
+    return f"{row.abbreviation}  {row.name}", model, now, "" if row.lesions is None else str(row.lesions)

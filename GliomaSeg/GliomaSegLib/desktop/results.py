@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
-from ..labels import REGIONS, STRUCTURES, region_labels
+from ..labels import ET, NETC, RC, REGIONS, STRUCTURES, region_labels
+from ..outcome.lesions import find_lesions
 
 LabelArray = npt.NDArray[np.uint8]
+Spacing = tuple[float, float, float]
+COUNTED = (ET.abbreviation, NETC.abbreviation, RC.abbreviation)
+"""Structures whose lesions are counted, as in measures.json."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line: structure or region, ml by the model, ml now, pieces now, whether a person edited.
+    """One line: structure or region, ml by the model, ml now, lesions now, whether a person edited.
 
-    ``model_ml`` is None when the scene no longer holds the model's version. ``assessable`` is False for a
-    structure that the given sequences can't show; its numbers then mean nothing.
+    ``lesions`` is None for what has no count of its own (the hyperintensity, the regions); ``model_ml`` is
+    None when the scene no longer holds the model's version. ``assessable`` is False for a structure that the
+    given sequences can't show; its numbers then mean nothing.
     """
 
     abbreviation: str
@@ -27,7 +32,7 @@ class Row:
     colour: tuple[int, int, int] | None
     model_ml: float | None
     current_ml: float
-    lesions: int
+    lesions: int | None
     edited: bool
     assessable: bool = True
 
@@ -37,19 +42,25 @@ def volume_ml(labels: LabelArray, abbreviation: str, voxel_ml: float) -> float:
     return int(np.isin(labels, region_labels(abbreviation)).sum()) * voxel_ml
 
 
-def count_lesions(labels: LabelArray, abbreviation: str) -> int:
-    """Connected pieces (26 neighbours) of a structure or region in ``labels`` (z, y, x)."""
-    mask = np.isin(labels, region_labels(abbreviation))
-    return int(ndimage.label(mask, structure=np.ones((3, 3, 3)))[1]) if mask.any() else 0
+def count_lesions(labels: LabelArray, spacing_mm: Spacing) -> dict[str, int]:
+    """Lesions of the structures in ``labels`` (z, y, x), by the rule and for the structures of measures.json.
+
+    ``spacing_mm`` is (x, y, z). The hyperintensity and the regions are volumes only and have no count.
+    """
+    if not labels.any():
+        return dict.fromkeys(COUNTED, 0)
+    x, y, z = spacing_mm
+    found = find_lesions(labels, spacing_zyx_mm=(z, y, x), regions=COUNTED)
+    return {name: lesions.count for name, lesions in found.items()}
 
 
 def table(
     current: LabelArray,
     model: LabelArray | None,
-    voxel_ml: float,
+    spacing_mm: Spacing,
     assessable: Mapping[str, bool] | None = None,
 ) -> list[Row]:
-    """The rows: four structures in the order of their numbers, then the regions.
+    """The rows: four structures in the order of their numbers, then the regions. ``spacing_mm`` is (x, y, z).
 
     Everything is counted in the box that holds all labels, because this runs after each stroke of a brush.
     """
@@ -59,6 +70,8 @@ def table(
     ]
     named += [(region.abbreviation, region.name, None) for region in REGIONS]
     known = assessable or {}
+    voxel_ml = math.prod(spacing_mm) / 1000
+    lesions = count_lesions(current, spacing_mm)
     return [
         Row(
             abbreviation,
@@ -66,7 +79,7 @@ def table(
             colour,
             None if model is None else volume_ml(model, abbreviation, voxel_ml),
             volume_ml(current, abbreviation, voxel_ml),
-            count_lesions(current, abbreviation),
+            lesions.get(abbreviation),
             model is not None and _differs(current, model, abbreviation),
             known.get(abbreviation, True),
         )
@@ -99,5 +112,6 @@ def as_csv(rows: list[Row]) -> str:
             continue
         model = "" if row.model_ml is None else f"{row.model_ml:.3f}"
         edited = "yes" if row.edited else "no"
-        lines.append(f"{row.abbreviation},{row.name},{model},{row.current_ml:.3f},{row.lesions},{edited},yes")
+        lesions = "" if row.lesions is None else row.lesions
+        lines.append(f"{row.abbreviation},{row.name},{model},{row.current_ml:.3f},{lesions},{edited},yes")
     return "\n".join(lines) + "\n"
