@@ -84,8 +84,15 @@ def _item(**tags: Any) -> list[Dataset]:
     return [dataset]
 
 
-def write_enhanced(path: Path, array: np.ndarray, grid: Grid, order: Sequence[int], **tags: Any) -> None:
-    """One multi-frame file with its slices stored in ``order``."""
+def write_enhanced(
+    path: Path,
+    array: np.ndarray,
+    grid: Grid,
+    order: Sequence[int],
+    rescale: tuple[float, float] = (2.0, -5.0),
+    **tags: Any,
+) -> None:
+    """One multi-frame file with its slices stored in ``order``; ``rescale`` is slope and intercept."""
     path.parent.mkdir(parents=True, exist_ok=True)
     dataset = new_file(path, ENHANCED_MR, {"SeriesInstanceUID": generate_uid(), **tags})
     x, y, z = grid.spacing_mm
@@ -100,7 +107,7 @@ def write_enhanced(path: Path, array: np.ndarray, grid: Grid, order: Sequence[in
     for index in order:
         frame = Dataset()
         frame.PlanePositionSequence = _item(ImagePositionPatient=place(grid, index))
-        frame.PixelValueTransformationSequence = _item(RescaleSlope=2.0, RescaleIntercept=-5.0)
+        frame.PixelValueTransformationSequence = _item(RescaleSlope=rescale[0], RescaleIntercept=rescale[1])
         frames.append(frame)
     dataset.PerFrameFunctionalGroupsSequence = frames
     dataset.NumberOfFrames = len(order)
