@@ -12,7 +12,7 @@ from PIL import Image
 from GliomaSegLib.errors import OutputRefused
 from GliomaSegLib.intake.alignment import Alignment
 from GliomaSegLib.intake.contrast import enhancement_ratio, swap_warnings
-from GliomaSegLib.intake.quality import chequerboard, write_quality_page
+from GliomaSegLib.intake.quality import chequerboard, thinned, write_quality_page
 from GliomaSegLib.intake.reading import read_volume
 from GliomaSegLib.intake.volume import Grid, Study, Volume
 
@@ -85,3 +85,14 @@ def test_no_false_alarm_on_real_scans(data_folder: Path, name: str) -> None:
     paths = {"t1": case / f"{name}_t1.nii.gz", "t1c": case / f"{name}_t1ce.nii.gz"}
     study = Study({role: read_volume(path, role) for role, path in paths.items()}, "t1c")
     assert swap_warnings(study) == ()
+
+
+def test_thinning_keeps_voxels_where_they_lie_and_never_beyond_the_pixels_of_the_page() -> None:
+    grid = replace(GRID, spacing_mm=(0.45, 0.7, 3.0))
+    values = np.arange(np.prod(SHAPE), dtype=np.float32).reshape(SHAPE)
+    made = thinned(Volume(values, grid, "t1", "T1"))
+    assert made.grid.spacing_mm == pytest.approx((1.35, 1.4, 3.0))
+    assert made.array.shape == made.grid.shape == (40, 22, 14)
+    place = made.grid.index_to_lps() @ [5, 4, 7, 1]
+    x, y, z = np.rint(np.linalg.inv(grid.index_to_lps()) @ place)[:3].astype(int)
+    assert made.array[7, 4, 5] == values[z, y, x]
