@@ -90,7 +90,8 @@ def test_the_table_and_the_warnings_of_the_run_are_shown(bench):
     table = bench.ui.resultTable
     texts = [[table.item(row, column).text() for column in range(4)] for row in range(table.rowCount)]
     snfh_ml = f"{148 * 0.85 * 3 / 1000:.2f}"
-    assert texts[1][0].startswith("SNFH ") and texts[1][1:] == [snfh_ml, snfh_ml, "1"]
+    assert texts[1][0].startswith("SNFH ") and texts[1][1:] == [snfh_ml, snfh_ml, ""]
+    assert texts[3][0].startswith("RC ") and texts[3][3] == "1"
     assert [row[0].split()[0] for row in texts] == ["NETC", "SNFH", "ET", "RC", "TC", "WT"]
     assert bench.ui.warningsLabel.text == "\u26a0 A warning of the run."
 
