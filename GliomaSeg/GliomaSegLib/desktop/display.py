@@ -61,13 +61,28 @@ def crossing_ras() -> npt.NDArray[np.float64]:
     return np.linalg.solve(planes, np.array(offsets))
 
 
+def jump_to(ras: npt.NDArray[np.float64]) -> None:
+    """Centre all slice views on a world point (R, A, S mm)."""
+    kind = slicer.vtkMRMLSliceNode
+    kind.JumpAllSlices(slicer.mrmlScene, *(float(part) for part in ras), kind.CenteredJumpSlice)
+
+
 def voxel_at(volume: Any, ras: npt.NDArray[np.float64]) -> tuple[int, int, int]:
     """The voxel (z, y, x) of ``volume`` at a world point, which may lie outside of it."""
+    x, y, z, _one = np.linalg.solve(_index_to_world(volume), np.append(ras, 1.0))
+    return round(float(z)), round(float(y)), round(float(x))
+
+
+def point_of(volume: Any, index_zyx: tuple[int, int, int]) -> npt.NDArray[np.float64]:
+    """The world point (R, A, S mm) of the middle of a voxel (z, y, x) of ``volume``."""
+    return (_index_to_world(volume) @ np.array([*reversed(index_zyx), 1.0]))[:3]
+
+
+def _index_to_world(volume: Any) -> npt.NDArray[np.float64]:
+    """4x4: voxel index (x, y, z, 1) of ``volume`` to world RAS mm, linear transforms included."""
     to_world, own = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
     slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(
         volume.GetParentTransformNode(), None, to_world
     )
     volume.GetIJKToRASMatrix(own)
-    index_to_world = slicer.util.arrayFromVTKMatrix(to_world) @ slicer.util.arrayFromVTKMatrix(own)
-    x, y, z, _one = np.linalg.solve(index_to_world, np.append(ras, 1.0))
-    return round(float(z)), round(float(y)), round(float(x))
+    return slicer.util.arrayFromVTKMatrix(to_world) @ slicer.util.arrayFromVTKMatrix(own)

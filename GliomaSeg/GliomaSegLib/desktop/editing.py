@@ -29,6 +29,7 @@ class Editing:
     def __init__(self, host_layout: Any) -> None:
         self._host_layout = host_layout
         self._widget: Any = None
+        self._seen: LabelArray | None = None
 
     @property
     def widget(self) -> Any:
@@ -46,6 +47,7 @@ class Editing:
 
     def attach(self, result: Any, background: Any) -> None:
         """Edit ``result`` over ``background``, with the cavity selected."""
+        self._seen = None
         self.widget.setMRMLSegmentEditorNode(_editor_node())
         self.widget.setSegmentationNode(result)
         self.widget.setSourceVolumeNode(background)
@@ -70,10 +72,12 @@ class Editing:
 
     def undo(self) -> None:
         """Take the last correction back."""
+        self._seen = None
         self.widget.undo()
 
     def redo(self) -> None:
         """Do the undone correction again."""
+        self._seen = None
         self.widget.redo()
 
     def smooth(self, state: PanelState) -> None:
@@ -105,23 +109,48 @@ class Editing:
         number = structure(abbreviation).number
         self._apply(state, lambda labels: _reverted(labels, original, number))
 
+    def keep_tumour(self, result: Any, reference: Any, current: LabelArray) -> LabelArray:
+        """Give enhancing tissue and core back that a stroke with the cavity took; the labels (z, y, x) then.
+
+        The editor's own masks know all segments or one, not these two. ``current``: the labels as they are,
+        which are returned as the same object when nothing had to be given back.
+        """
+        before, self._seen = self._seen, current
+        painted = self._widget is not None and self._widget.segmentationNode() is result
+        if not painted or before is None or self._widget.currentSegmentID() != RC.abbreviation:
+            return current
+        self._seen = edits.keep_tumour(before, current)
+        self._write(result, reference, current, self._seen)
+        return self._seen
+
     def _apply(self, state: PanelState, change: Callable[[LabelArray], LabelArray]) -> None:
         reference = _reference(state)
-        before = scene.current_labels(state.result, reference)
+        current = scene.current_labels(state.result, reference)
+        before = self.keep_tumour(state.result, reference, current)
         after = change(before)
         if self._widget is None or self._widget.segmentationNode() is not state.result:
             self.attach(state.result, state.t1c or reference)
         self.widget.saveStateForUndo()
+        self._write(state.result, reference, before, after)
+        self._seen = after
+
+    @staticmethod
+    def _write(result: Any, reference: Any, before: LabelArray, after: LabelArray) -> None:
+        """Write the segments in which ``after`` differs from ``before``."""
         for each in STRUCTURES:
             mask = after == each.number
             if (mask != (before == each.number)).any():
-                scene.set_segment(state.result, each.abbreviation, mask, reference)
+                scene.set_segment(result, each.abbreviation, mask, reference)
 
     def _protect_others(self, segment_id: str) -> None:
-        """Painting the cavity takes voxels from the others; painting the others takes none from it."""
+        """Painting the cavity takes voxels from SNFH; painting the others takes none from it.
+
+        What it must not take from enhancing tissue and core, ``keep_tumour`` gives back after the stroke.
+        """
         editor = self.widget.mrmlSegmentEditorNode()
         if editor is not None:
             cavity = segment_id == RC.abbreviation
+            editor.SetMaskMode(slicer.vtkMRMLSegmentationNode.EditAllowedEverywhere)
             editor.SetOverwriteMode(editor.OverwriteAllSegments if cavity else editor.OverwriteNone)
 
 

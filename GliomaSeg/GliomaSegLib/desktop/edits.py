@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from ..errors import InputRefused
-from ..labels import BACKGROUND, RC, SNFH
+from ..labels import BACKGROUND, ET, NETC, RC, SNFH
 
 LabelArray = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -38,6 +38,15 @@ def _with_cavity(labels: LabelArray, cavity: Mask) -> LabelArray:
     changed[labels == RC.number] = BACKGROUND
     changed[cavity & _yielding(labels)] = RC.number
     return changed
+
+
+def keep_tumour(before: LabelArray, after: LabelArray) -> LabelArray:
+    """``after`` with enhancing tissue and core of ``before`` wherever a stroke made cavity of them.
+
+    Returns ``after`` itself when the stroke took none.
+    """
+    taken = np.isin(before, (ET.number, NETC.number)) & (after == RC.number)
+    return np.where(taken, before, after) if taken.any() else after
 
 
 def _require_cavity(labels: LabelArray) -> Mask:

@@ -260,6 +260,9 @@ class Panel:
         name = _("{study} GliomaSeg").format(study=scene.study_name(reference))
         node = scene.add_segmentation(labels, reference, name, record.algorithm)
         keep(node, record)
+        doubt = folder / "uncertainty.nii.gz"
+        if doubt.exists():  # results of a model's older versions have none
+            scene.keep_uncertainty(node, scene.read_labels(doubt, reference), reference)
         display.show(node, request.volumes.get("t1c", reference))
         self._state.result = node
 

@@ -16,6 +16,7 @@ from ..labels import STRUCTURES
 from . import display, scene
 from .choices import say
 from .dialogs import Dialogs
+from .doubts import Doubts
 from .editing import Editing, mark_segments
 from .export import dicom_file_of, export_dicom, export_labels, export_table
 from .geometry import volume_grid
@@ -36,6 +37,7 @@ class ResultView:
         self.ui = ui
         self.dialogs = dialogs
         self.editing = Editing(ui.editorLayout)
+        self.doubts = Doubts()
         self.rows: list[Row] = []
         self._state: PanelState | None = None
         self._observed: tuple[Any, list[int]] | None = None
@@ -61,6 +63,7 @@ class ResultView:
 
     def _connect(self) -> None:
         pairs: list[tuple[Any, Callable[[], None]]] = [
+            (self.ui.doubtButton, lambda: self._edit(self._next_doubt)),
             (self.ui.smoothButton, lambda: self._edit(self.editing.smooth)),
             (self.ui.fillButton, lambda: self._edit(self.editing.fill)),
             (self.ui.snapButton, lambda: self._edit(self.editing.snap)),
@@ -96,6 +99,7 @@ class ResultView:
         self.editing.detach()
 
     def _observe(self, result: Any) -> None:
+        self.doubts.clear()
         if self._observed is not None:
             segmentation, tags = self._observed[0].GetSegmentation(), self._observed[1]
             for tag in tags:
@@ -123,6 +127,7 @@ class ResultView:
     def _correct_folded(self, folded: bool) -> None:
         if not folded:
             self._attach_editor()
+            self.refresh()
 
     def _refresh_soon(self) -> None:
         if not self._refresh_due:
@@ -150,7 +155,10 @@ class ResultView:
         record = recall(result) or RunRecord()
         grid = volume_grid(reference, reference)
         current, model = scene.current_labels(result, reference), scene.model_labels(result)
-        self.rows = table(current, model, grid.spacing_mm, record.assessable)
+        kept = self.editing.keep_tumour(result, reference, current)
+        if kept is not current:
+            say(self.ui.correctLabel, _("The cavity took no enhancing tissue and no core: they were kept."))
+        self.rows = table(kept, model, grid.spacing_mm, record.assessable)
         mark_segments(result, {row.abbreviation: row.edited for row in self.rows})
         edited = any(row.edited for row in self.rows)
         self.ui.resultNameLabel.text = result.GetName() + (_("  (* corrected)") if edited else "")
@@ -181,6 +189,9 @@ class ResultView:
         except GliomaSegError as refusal:
             say(self.ui.correctLabel, str(refusal))
         self.refresh()
+
+    def _next_doubt(self, state: PanelState) -> None:
+        say(self.ui.correctLabel, self.doubts.show_next(state.result))
 
     def _revert(self) -> None:
         abbreviation = self.ui.revertCombo.itemData(self.ui.revertCombo.currentIndex)

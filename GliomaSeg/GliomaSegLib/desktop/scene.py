@@ -20,6 +20,9 @@ from .geometry import volume_grid
 MODEL_VERSION_ROLE = "GliomaSeg.modelVersion"
 """Node reference of a result: the hidden label map with the labels as the model gave them."""
 
+UNCERTAINTY_ROLE = "GliomaSeg.uncertainty"
+"""Node reference of a result: the hidden map of the model's uncertainty in per cent."""
+
 _BINARY_LABELMAP = "Binary labelmap"
 
 LabelArray = npt.NDArray[np.uint8]
@@ -66,7 +69,7 @@ def export_mask(segmentation: Any, reference: Any, path: Path) -> None:
 
 
 def read_labels(path: Path, reference: Any) -> LabelArray:
-    """The label map (z, y, x) of a finished run, checked against the reference's grid.
+    """A map (z, y, x) uint8 of a finished run, labels or uncertainty, checked against the reference's grid.
 
     Raises ``InputRefused`` when the file is on another grid than the node (the node was changed meanwhile).
     """
@@ -94,7 +97,7 @@ def add_segmentation(labels: LabelArray, reference: Any, name: str, algorithm: s
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", scene.GenerateUniqueName(name))
     node.CreateDefaultDisplayNodes()
     node.SetReferenceImageGeometryParameterFromVolumeNode(reference)
-    kept = _keep_model_version(labels, reference, node)
+    kept = _hidden_map(labels, reference, f"{node.GetName()} (model)")
     layer = slicer.vtkSlicerSegmentationsModuleLogic.CreateOrientedImageDataFromVolumeNode(kept)
     layer.UnRegister(None)
     for structure in STRUCTURES:
@@ -122,13 +125,26 @@ def _segment(structure: Structure, layer: Any, algorithm: str) -> Any:
     return segment
 
 
-def _keep_model_version(labels: LabelArray, reference: Any, node: Any) -> Any:
+def keep_uncertainty(node: Any, uncertainty: LabelArray, reference: Any) -> None:
+    """Keep the uncertainty (z, y, x), uint8 in per cent on the reference's grid, hidden beside a result."""
+    kept = _hidden_map(uncertainty, reference, f"{node.GetName()} (uncertainty)")
+    kept.SetAndObserveTransformNodeID(reference.GetTransformNodeID())
+    node.SetNodeReferenceID(UNCERTAINTY_ROLE, kept.GetID())
+
+
+def uncertainty(node: Any) -> LabelArray | None:
+    """The uncertainty (z, y, x) in per cent that was kept with a result, or None when there is none."""
+    kept = node.GetNodeReference(UNCERTAINTY_ROLE)
+    return None if kept is None else slicer.util.arrayFromVolume(kept).astype(np.uint8)
+
+
+def _hidden_map(values: LabelArray, reference: Any, name: str) -> Any:
     """A hidden label map on the reference's grid, not yet under the reference's transform."""
     kept = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
-    kept.SetName(f"{node.GetName()} (model)")
+    kept.SetName(name)
     kept.SetHideFromEditors(True)
     kept.CopyOrientation(reference)
-    slicer.util.updateVolumeFromArray(kept, labels)
+    slicer.util.updateVolumeFromArray(kept, values)
     return kept
 
 
@@ -180,8 +196,9 @@ def study_name(reference: Any) -> str:
 
 
 def remove_result(node: Any) -> None:
-    """Take a segmentation and its hidden label map out of the scene."""
-    kept = node.GetNodeReference(MODEL_VERSION_ROLE)
-    if kept is not None:
-        slicer.mrmlScene.RemoveNode(kept)
+    """Take a segmentation and its hidden maps out of the scene."""
+    for role in (MODEL_VERSION_ROLE, UNCERTAINTY_ROLE):
+        kept = node.GetNodeReference(role)
+        if kept is not None:
+            slicer.mrmlScene.RemoveNode(kept)
     slicer.mrmlScene.RemoveNode(node)

@@ -121,3 +121,22 @@ def test_an_edge_without_contrast_is_refused():
 def test_without_a_cavity_there_is_a_sentence(edit):
     with pytest.raises(InputRefused, match="no resection cavity"):
         edit(np.zeros(SHAPE, np.uint8))
+
+
+def test_a_stroke_of_cavity_gives_tumour_back_and_keeps_the_rest():
+    before = _labels()
+    before[12, 16, 20:26] = 1
+    after = before.copy()
+    after[:, 4:28, 8:24] = 4
+    kept = edits.keep_tumour(before, after)
+    tumour = np.isin(before, (1, 3))
+    np.testing.assert_array_equal(kept[tumour], before[tumour])
+    np.testing.assert_array_equal(kept[~tumour], after[~tumour])
+    assert ((before == 2) & (kept == 4)).any()
+
+
+def test_a_stroke_that_takes_no_tumour_stays_as_it_is():
+    before, after = _labels(), _labels()
+    after[before == 2] = 4
+    after[before == 3] = 0
+    assert edits.keep_tumour(before, after) is after

@@ -17,7 +17,7 @@ from GliomaSegLib.desktop.geometry import volume_grid
 from GliomaSegLib.desktop.panel import Panel
 from GliomaSegLib.desktop.process import QtProcessRunner
 from GliomaSegLib.desktop.run import Request
-from GliomaSegLib.outcome.segmentation_file import write_nifti
+from GliomaSegLib.outcome.segmentation_file import write_nifti, write_uncertainty
 
 MODULE = Path(__file__).resolve().parents[3] / "GliomaSeg" / "GliomaSeg.py"
 ROLES = ("t1", "t1c", "t2", "flair")
@@ -106,14 +106,17 @@ class Bench:
         assert self.panel.run.running, self.ui.messageLabel.text
         self.wait(lambda: not self.panel.run.running)
 
-    def result_without_process(self, volumes):
+    def result_without_process(self, volumes, labels=None, uncertainty=None):
         """What the panel does with a finished run's folder, without the seconds that a process takes."""
         self.choose(volumes)
         folder = self.work / "finished"
         folder.mkdir(parents=True)
         reference = volumes["t1c"]
-        labels = expected_labels(SHAPE)
-        write_nifti(folder / "segmentation.nii.gz", labels, volume_grid(reference, reference))
+        labels = expected_labels(SHAPE) if labels is None else labels
+        grid = volume_grid(reference, reference)
+        write_nifti(folder / "segmentation.nii.gz", labels, grid)
+        if uncertainty is not None:
+            write_uncertainty(folder / "uncertainty.nii.gz", uncertainty, grid)
         (folder / "run.json").write_text('{"warnings": []}', encoding="utf-8")
         self.panel._done(Request(volumes, "t1c"), folder)
         assert self.ui.messageLabel.text == ""

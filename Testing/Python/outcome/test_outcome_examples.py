@@ -8,7 +8,7 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("name", ["lesions", "measures", "uncertainty", "follow_up"])
+@pytest.mark.parametrize("name", ["doubt", "lesions", "measures", "uncertainty", "follow_up"])
 def test_examples_hold(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"GliomaSegLib.outcome.{name}"))
     assert result.attempted > 0
