@@ -37,15 +37,16 @@ def write_quality_page(
     from PIL import Image, ImageDraw
 
     grid = upright_grid(study.reference.grid, (_SPACING_MM,) * 3)
-    reference = _grey(resample(thinned(study.reference), grid))
-    mask = reference > 25 if brain is None else resample(thinned(brain), grid) > 0.5
+    inside = None if brain is None else resample(thinned(brain), grid) > 0.5
+    # The rim is blurred with what lies around it.
+    core = None if inside is None else ndimage.binary_erosion(inside, iterations=2)
+    greys = {role: _grey(resample(thinned(v), grid), core) for role, v in study.volumes.items()}
+    reference = greys[study.reference_role]
+    mask = reference > 25 if inside is None else inside
     centre = _centre(mask)
     rows = []
     for role in (study.reference_role, *(r for r in study.volumes if r != study.reference_role)):
-        other = (
-            reference if role == study.reference_role else _grey(resample(thinned(study.volumes[role]), grid))
-        )
-        cuts = [_cut(reference, other, None if brain is None else mask, axis, centre) for axis in range(3)]
+        cuts = [_cut(reference, greys[role], inside, axis, centre) for axis in range(3)]
         rows.append((_caption(study, role, alignments), _side_by_side(cuts)))
     width = max(picture.shape[1] for _, picture in rows)
     page = Image.new("RGB", (width, sum(picture.shape[0] + _CAPTION_HEIGHT for _, picture in rows)), "black")
@@ -82,10 +83,13 @@ def thinned(volume: Volume) -> Volume:
     return replace(volume, array=array, grid=replace(volume.grid, shape=shape, spacing_mm=(x, y, z)))
 
 
-def _grey(values: npt.NDArray[np.float32]) -> Picture:
-    """Values (z, y, x) as 0 to 255, from the 2nd to the 99.5th percentile of what stands out."""
-    standing_out = values[values > values.mean()]
-    low, high = float(np.percentile(values, 2)), float(np.percentile(standing_out, 99.5))
+def _grey(values: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_] | None) -> Picture:
+    """Values (z, y, x) as 0 to 255, from the 2nd percentile of all to the 99.5th of what matters.
+
+    That is what is ``inside`` the brain, because the fat around it may be far brighter, or what stands out.
+    """
+    matters = values > values.mean() if inside is None or not inside.any() else inside
+    low, high = float(np.percentile(values, 2)), float(np.percentile(values[matters], 99.5))
     return np.asarray(np.clip((values - low) / max(high - low, 1e-6), 0, 1) * 255, np.uint8)
 
 

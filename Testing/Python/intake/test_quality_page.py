@@ -96,3 +96,17 @@ def test_thinning_keeps_voxels_where_they_lie_and_never_beyond_the_pixels_of_the
     place = made.grid.index_to_lps() @ [5, 4, 7, 1]
     x, y, z = np.rint(np.linalg.inv(grid.index_to_lps()) @ place)[:3].astype(int)
     assert made.array[7, 4, 5] == values[z, y, x]
+
+
+def test_bright_fat_around_the_brain_does_not_darken_it(tmp_path: Path) -> None:
+    plain = volume("t1")
+    values = plain.array.copy()
+    values[(X / 57) ** 2 + (Y / 64) ** 2 + (Z / 57) ** 2 > 1] = 5000.0
+    brain = Volume(BRAIN.astype(np.float32), GRID, "t1", "brain")
+    means = []
+    for name, one in (("bare", plain), ("fat", replace(plain, array=values))):
+        write_quality_page(tmp_path / f"{name}.png", Study({"t1": one}, "t1"), brain, {})
+        picture = np.asarray(Image.open(tmp_path / f"{name}.png").convert("L"), float)
+        # The middle of the first slice, well inside the brain.
+        means.append(picture[50:80, 30:50].mean())
+    assert means[0] > 100 and means[1] == pytest.approx(means[0], rel=0.05)
