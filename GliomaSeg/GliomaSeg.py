@@ -36,6 +36,7 @@ class GliomaSeg(ScriptedLoadableModule):
             "Labels follow the BraTS 2024 challenge on post-treatment glioma. The data that each model "
             "was trained on are cited in its card."
         )
+        slicer.app.connect("startupCompleted()", offer_sample_data)
         slicer.app.connect("startupCompleted()", load_terminology)
 
 
@@ -50,6 +51,13 @@ def load_terminology():
         logging.error("GliomaSeg: %s", incomplete)
         return
     slicer.modules.terminologies.logic().LoadTerminologyFromFile(str(path))
+
+
+def offer_sample_data():
+    """List a public case in Slicer's Sample Data module; it is fetched only when somebody clicks it."""
+    from GliomaSegLib.desktop.sample_data import register
+
+    register()
 
 
 class GliomaSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

@@ -47,6 +47,7 @@ def test_clicks_visit_the_regions_from_the_largest_on(bench):
     labels, doubt = labels_and_doubt()
     bench.result_without_process(volumes, labels, doubt)
     reference = volumes["t1c"]
+    assert bench.ui.doubtButton.text == "Next dou&btful region"
     for value, number in ((80, 1), (50, 2)):
         bench.ui.doubtButton.click()
         assert bench.ui.correctLabel.text.startswith(f"Doubtful region {number} of 2, 0.")
