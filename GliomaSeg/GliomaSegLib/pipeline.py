@@ -217,9 +217,9 @@ class _Run:
 
         grid = study.reference.grid
         labels, uncertainty = maps
-        measures = _measured(study, description, prediction, prepared, labels)
         with result_folder(self.output, RESULT_FILES, self.options.overwrite) as folder:
             with self.clock.stage("writing"):
+                measures = _measured(study, description, prediction, prepared, labels)
                 write_seg_nrrd(folder / SEG_NRRD, labels, grid, f"{description.name} {description.version}")
                 write_nifti(folder / NIFTI, labels, grid)
                 write_uncertainty(folder / UNCERTAINTY, uncertainty, grid)
