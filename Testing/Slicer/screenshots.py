@@ -116,6 +116,16 @@ def labels(shape: tuple[int, int, int]) -> np.ndarray:
     return drawn
 
 
+def uncertainty(drawn: np.ndarray) -> np.ndarray:
+    """A drawn doubt: two places at the rim of the hyperintensity."""
+    z, y, x = np.indices(drawn.shape)
+    doubt = np.zeros(drawn.shape, np.uint8)
+    for place, radius in (((20, 14, 20), 5), ((26, 32, 34), 3)):
+        away = (z - place[0]) ** 2 + (y - place[1]) ** 2 + (x - place[2]) ** 2
+        doubt[away <= radius**2] = 60
+    return doubt
+
+
 def add_volumes() -> dict[str, object]:
     """Four volumes with the names that a scanner gives."""
     noise = np.random.default_rng(0).normal(100, 10, (40, 48, 56)).astype(np.float32)
@@ -126,14 +136,16 @@ def add_volumes() -> dict[str, object]:
 def finish(studio: Studio) -> None:
     """Let the held run end with the drawn result."""
     from GliomaSegLib.desktop.geometry import volume_grid
-    from GliomaSegLib.outcome.segmentation_file import write_nifti
+    from GliomaSegLib.outcome.segmentation_file import write_nifti, write_uncertainty
 
     run = studio.panel.run
     reference = run._request.reference
     folder = run._result_folder()
     folder.mkdir()
     drawn = labels(slicer.util.arrayFromVolume(reference).shape)
-    write_nifti(folder / "segmentation.nii.gz", drawn, volume_grid(reference, reference))
+    grid = volume_grid(reference, reference)
+    write_nifti(folder / "segmentation.nii.gz", drawn, grid)
+    write_uncertainty(folder / "uncertainty.nii.gz", uncertainty(drawn), grid)
     warnings = ["The sequences were taken as aligned: they lie on grids of one physical space."]
     (folder / "run.json").write_text(json.dumps({"warnings": warnings}), encoding="utf-8")
     studio.runner.running = False
@@ -156,7 +168,7 @@ def shoot(output: Path) -> None:
     with tempfile.TemporaryDirectory() as work:
         studio.panel.run.parent_folder = work
         ui.runButton.click()
-        told = {"stage": "predicting", "fraction": 0.62, "message": "Looking at the whole brain", "pid": 1}
+        told = {"stage": "predicting", "fraction": 0.62, "message": "Segmenting", "pid": 1}
         studio.runner.on_output(json.dumps(told))
         studio.panel.run.started_at -= 17
         studio.panel._tick()
@@ -167,6 +179,7 @@ def shoot(output: Path) -> None:
     ui.correctSection.collapsed = False
     ui.exportSection.collapsed = False
     ui.smoothButton.click()
+    ui.doubtButton.click()
     studio.picture(output / "panel-result.png")
     error(studio, output)
     dark(studio, output)

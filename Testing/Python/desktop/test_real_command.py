@@ -55,6 +55,8 @@ def test_the_button_gives_what_the_shell_gives(bench, tiny_study, tiny_model, tm
     labels = scene.current_labels(bench.state.result, bench.volumes["t1c"])
     assert shell.any()
     np.testing.assert_array_equal(labels, shell)
+    doubt = scene.uncertainty(bench.state.result)
+    assert doubt.shape == labels.shape and 0 < doubt.max() <= 100
     assert fractions == sorted(fractions) and fractions[-1] == 1.0
     assert list(bench.work.iterdir()) == []
 
