@@ -14,6 +14,9 @@ Box = tuple[slice, slice, slice]
 
 DOUBTFUL_PERCENT = 30
 """Uncertainty from which a voxel is doubtful: of five classes, one at 80% against one other has 31."""
+STEP_PERCENT = 10
+LARGEST_ML = 5.0
+"""A region should be seen at one glance: the threshold rises by steps while one is larger than this."""
 NEAR_MM = 5.0
 """How far from the segmentation a doubtful voxel may lie."""
 EDGE_MM = 1.5
@@ -44,7 +47,8 @@ def doubtful_regions(
     ``uncertainty`` (z, y, x) uint8 in per cent, as ``labelling.labels_and_uncertainty`` gives it; ``labels``
     (z, y, x): what was segmented, 0 is nothing; ``spacing_mm`` is (x, y, z). Voxels from ``DOUBTFUL_PERCENT``
     up are opened by ``EDGE_MM``, so that the thin doubt along every edge falls away, and grouped by 26
-    neighbours.
+    neighbours. A soft model is in doubt around a whole tumour: then the threshold rises until no region is
+    larger than ``LARGEST_ML``, or a higher one would leave nothing.
 
     >>> doubt, labels = np.zeros((9, 9, 9), np.uint8), np.ones((9, 9, 9), np.uint8)
     >>> doubt[2:7, 2:7, 2:7], doubt[8] = 60, 60
@@ -57,9 +61,8 @@ def doubtful_regions(
         return []
     corner, part = _around(labels > 0, spacing)
     near = ndimage.distance_transform_edt(labels[part] == 0, sampling=spacing) <= NEAR_MM
-    opened, depth = _opened(doubtful[part] & near, spacing)
-    numbered, count = ndimage.label(opened, np.ones((3, 3, 3)))
     voxel_ml = float(np.prod(spacing_mm)) / 1000
+    numbered, count, depth = _numbered(np.where(near, uncertainty[part], 0), spacing, voxel_ml)
     regions = []
     for number, box in enumerate(ndimage.find_objects(numbered, count), 1):
         mask = numbered[box] == number
@@ -70,6 +73,23 @@ def doubtful_regions(
         region = DoubtfulRegion((whole[0], whole[1], whole[2]), mask, float(mask.sum()) * voxel_ml, (z, y, x))
         regions.append(region)
     return sorted(regions, key=lambda region: -region.ml)
+
+
+def _numbered(
+    uncertainty: npt.NDArray[np.integer], spacing: tuple[float, ...], voxel_ml: float
+) -> tuple[npt.NDArray[np.int32], int, npt.NDArray[np.float64]]:
+    """The regions numbered from 1, how many there are, and each voxel's depth in mm."""
+    best: tuple[npt.NDArray[np.int32], int, npt.NDArray[np.float64]] | None = None
+    for threshold in range(DOUBTFUL_PERCENT, 100, STEP_PERCENT):
+        opened, depth = _opened(uncertainty >= threshold, spacing)
+        numbered, count = ndimage.label(opened, np.ones((3, 3, 3)))
+        if best is None or count:
+            best = numbered, count, depth
+        sizes = np.bincount(numbered.ravel())[1:]
+        if not count or sizes.max() * voxel_ml <= LARGEST_ML:
+            break
+    assert best is not None  # the range is not empty
+    return best
 
 
 def _around(mask: Mask, spacing: tuple[float, ...]) -> tuple[list[int], Box]:

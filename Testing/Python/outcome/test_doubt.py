@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from GliomaSegLib.outcome.doubt import DOUBTFUL_PERCENT, doubtful_regions
+from GliomaSegLib.outcome.doubt import DOUBTFUL_PERCENT, LARGEST_ML, doubtful_regions
 
 ISOTROPIC = (1.0, 1.0, 1.0)
 
@@ -63,3 +63,18 @@ def test_pieces_that_touch_at_a_corner_are_one_region() -> None:
     doubt[8:12] = 0
     doubt[9:13, 8:12, 8:12] = 90
     assert len(doubtful_regions(doubt, labels, big_voxels)) == 2
+
+
+def test_doubt_around_a_whole_tumour_falls_apart_where_it_is_less() -> None:
+    labels = np.full((40, 40, 40), 2, np.uint8)
+    doubt = np.full(labels.shape, 35, np.uint8)
+    doubt[5:15, 5:15, 5:15], doubt[22:30, 22:30, 22:30] = 80, 65
+    found = doubtful_regions(doubt, labels, ISOTROPIC)
+    assert [region.deepest_zyx[0] < 20 for region in found] == [True, False]
+    assert all(region.ml <= LARGEST_ML for region in found)
+
+
+def test_one_region_that_no_threshold_divides_is_told_whole() -> None:
+    labels = np.full((30, 30, 30), 2, np.uint8)
+    (found,) = doubtful_regions(np.full(labels.shape, 44, np.uint8), labels, ISOTROPIC)
+    assert found.ml == pytest.approx(27.0, rel=0.05) and found.ml > LARGEST_ML
