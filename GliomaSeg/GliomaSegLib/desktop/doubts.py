@@ -26,6 +26,7 @@ class Doubts:
 
     def __init__(self) -> None:
         self._outline: Any = None
+        self._found: tuple[Any, list[DoubtfulRegion]] | None = None
 
     def show_next(self, result: Any) -> str:
         """Bring all slice views to the largest region not visited yet and outline it; a sentence about it.
@@ -34,7 +35,9 @@ class Doubts:
         result has no uncertainty map, or its volume has left the scene.
         """
         reference = scene.reference_of(result)
-        regions = _regions(result, reference)
+        if self._found is None or self._found[0] is not result or reference is None:
+            self._found = result, _regions(result, reference)  # takes seconds where much is in doubt
+        regions = self._found[1]
         self.clear()
         shown = int(result.GetAttribute(_SHOWN) or 0)
         if shown >= len(regions):
