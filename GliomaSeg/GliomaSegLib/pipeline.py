@@ -184,9 +184,11 @@ class _Run:
         from .intake.preparation import prepare
         from .intake.volume import ROLE_NAMES
 
-        missing = [ROLE_NAMES[role] for role in description.input.channels if role not in study.volumes]
+        missing = [role for role in description.input.channels if role not in study.volumes]
         if missing:
-            self.warnings.append(f"{' and '.join(missing)} missing: the result is less certain.")
+            names = " and ".join(ROLE_NAMES[role] for role in missing)
+            costs = [cost for role in missing if (cost := _cost_of_missing(description, role))]
+            self.warnings.append(" ".join([f"{names} missing: the result is less certain.", *costs]))
         return prepare(study, description.input, brain)
 
     def _label(
@@ -289,6 +291,19 @@ def _without_file_names(sentences: list[str], study: Study) -> list[str]:
         if file_name:
             sentences = [text.replace(file_name, "its file") for text in sentences]
     return sentences
+
+
+def _cost_of_missing(description: ModelDescription, role: str) -> str:
+    """What the model's card measured without ``role``, where whole-tumour Dice fell by 0.1 or more."""
+    from .intake.volume import ROLE_NAMES
+
+    change = description.facts.get("without", {}).get(role, {}).get("WT", 0.0)
+    if change > -0.1:
+        return ""
+    return (
+        f"Without {ROLE_NAMES[role]} this model finds far less: whole-tumour Dice fell by {-change:.2f} "
+        "on the scans of its model card."
+    )
 
 
 def _mode(brain_mask: str) -> str:

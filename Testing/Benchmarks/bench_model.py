@@ -1,6 +1,6 @@
 """Scores of a model on the real scans in reach and on phantoms, as the guidance table of its card.
 
-    python Testing/Benchmarks/bench_model.py --data ../shared/data --phantoms 12 --output out/bench-model
+    python Testing/Benchmarks/bench_model.py --data ../shared/data --phantoms 24 --output out/bench-model
 
 Real cases are marked seen or held out, as ``model.json`` says. Phantoms are simulated by the second renderer,
 which shares no code with the synthesis that training uses.
@@ -88,7 +88,7 @@ def main() -> None:
     """Score everything and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--phantoms", type=int, default=12)
+    parser.add_argument("--phantoms", type=int, default=24)
     parser.add_argument("--seed", type=int, default=9000)
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--output", type=Path, required=True)
