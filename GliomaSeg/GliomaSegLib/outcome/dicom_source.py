@@ -153,7 +153,7 @@ def labels_on_source(labels: LabelArray, grid: Grid, source: SourceSeries) -> La
             turned = _turned(grid, axes, flips)
             if turned.matches(source.grid, _SAME_GRID_MM):
                 kept = labels.transpose(axes)
-                return np.ascontiguousarray(np.flip(kept, [a for a in range(3) if flips[a]]))
+                return np.ascontiguousarray(np.flip(kept, tuple(a for a in range(3) if flips[a])))
     raise InputRefused(
         f"The labels lie on another grid than {source.label}: give the series that they were made on, "
         "or segment again with that series as --reference."

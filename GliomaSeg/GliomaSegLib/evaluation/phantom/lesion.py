@@ -147,9 +147,9 @@ class LesionShaper:
     def _blob(self, volume_ml: float, centre: npt.NDArray[np.intp], cavity_mm: FloatArray) -> FloatArray:
         """Distance in mm from the edge of an irregular lump of ``volume_ml`` outside the cavity."""
         reach = int(np.ceil((12.0 + 9.0 * volume_ml ** (1 / 3)) / self.spacing_mm))
+        shape: tuple[int, ...] = self.empty.shape
         box = tuple(
-            slice(max(0, c - reach), min(n, c + reach + 1))
-            for c, n in zip(centre, self.empty.shape, strict=True)
+            slice(max(0, c - reach), min(n, c + reach + 1)) for c, n in zip(centre, shape, strict=True)
         )
         axes = np.meshgrid(*(np.arange(p.start, p.stop) for p in box), indexing="ij")
         offset = np.stack([(a - c) * self.spacing_mm for a, c in zip(axes, centre, strict=True)])

@@ -146,9 +146,8 @@ def _wedge(anatomy: Anatomy, centre: np.ndarray, radius: float) -> FloatArray:
     tip = shell[((shell - centre) ** 2).sum(axis=1).argmin()]
     axis = (tip - centre) * spacing
     length = max(float(np.linalg.norm(axis)), spacing)
-    grid = [
-        np.arange(s.start, min(s.stop, n), dtype=np.float32) for s, n in zip(box, cost.shape, strict=True)
-    ]
+    extent: tuple[int, ...] = cost.shape
+    grid = [np.arange(s.start, min(s.stop, n), dtype=np.float32) for s, n in zip(box, extent, strict=True)]
     offset = np.stack(np.meshgrid(*grid, indexing="ij")) - centre[:, None, None, None].astype(np.float32)
     offset *= np.float32(spacing)
     along = np.clip(np.tensordot(axis / length, offset, axes=1), 0, 1.3 * length)

@@ -131,7 +131,7 @@ def _strong_warp(rng: np.random.Generator, ground: Background, spacing_mm: float
     turn, _ = np.linalg.qr(np.eye(3) + rng.normal(0, 0.06, (3, 3)))
     turn = turn * np.sign(np.diag(turn))
     matrix = (turn * np.exp(rng.normal(0.0, 0.06, 3))).astype(np.float32)
-    points = np.tensordot(matrix, points - middle, axes=1) + middle
+    points = (np.tensordot(matrix, points - middle, axes=1) + middle).astype(np.float32)
     for axis in range(3):
         points[axis] += np.float32(rng.uniform(1.0, 4.0) / spacing_mm) * smooth_field(
             rng, shape, 45.0, spacing_mm
