@@ -96,9 +96,11 @@ class AugmentationSpec:
 class Recipe:
     """One training run.
 
-    ``initial``: a model to start from (empty: random weights). ``patch``: voxels (z, y, x), empty for whole
-    brains. ``mix``: weight of each kind of case (``real`` and the kinds that synthesis makes); kinds without
-    cases are left out. ``validate_every``: steps between validations. ``early_stopping``: validations without
+    ``validation``: cases that choose the weights; ``exclude``: cases used nowhere; ``test``: cases that
+    ``compare`` scores and no training sees. ``initial``: a model to start from (empty: random weights).
+    ``patch``: voxels (z, y, x), empty for whole brains. ``mix``: weight of each kind of case (``real`` and
+    the kinds that synthesis makes); kinds without cases are left out. ``validate_every``: steps between
+    validations. ``early_stopping``: validations without
     improvement before stopping (0: never). ``ema``: decay of the averaged weights (0: none).
     ``freeze_norm_from``: share of the steps after which batch norm uses fixed statistics (1: never), so that
     training sees what inference will see; ``norm_cases`` cases make these statistics.
@@ -117,6 +119,7 @@ class Recipe:
     norm_cases: int = 20
     validation: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
     mix: Mapping[str, float] = field(default_factory=lambda: {"real": 1.0})
     synthetic_cases: int = 0
     network: NetworkSpec = field(default_factory=NetworkSpec)
@@ -138,7 +141,11 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, kept beside the checkpoints."""
-        return {**asdict(self), "network": self.network.to_dict(), "input": self.input.to_dict()}
+        values = {**asdict(self), "network": self.network.to_dict(), "input": self.input.to_dict()}
+        if not self.test:
+            # Checkpoints of runs that were begun before `test` existed stay resumable.
+            del values["test"]
+        return values
 
 
 _SECTIONS = {

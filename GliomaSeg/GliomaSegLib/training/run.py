@@ -23,7 +23,7 @@ def split_cases(cases: Sequence[CaseFiles], recipe: Recipe) -> tuple[list[CaseFi
 
     No patient is in both: other visits of a named case's patient are left out of training.
     """
-    usable = [c for c in cases if c.name not in recipe.exclude]
+    usable = [c for c in cases if c.name not in {*recipe.exclude, *recipe.test}]
     held = [c for c in usable if c.name in recipe.validation]
     if held:
         patients = {c.patient for c in held}
@@ -36,7 +36,7 @@ def _synthetic(data: Sequence[Path], recipe: Recipe, cache: Path, report: Report
         if done % 20 == 0:
             report(f"synthesised {done} of {recipe.synthetic_cases}")
 
-    held = (*recipe.validation, *recipe.exclude)
+    held = (*recipe.validation, *recipe.exclude, *recipe.test)
     seeds = range(recipe.seed * 100_000, recipe.seed * 100_000 + recipe.synthetic_cases)
     paths = fill_cache(data[0], held, recipe.input, cache, seeds, progress=told)
     return [read_cached(path) for path in paths]

@@ -50,7 +50,7 @@ _SHARE = 0.2
 
 @dataclass(frozen=True)
 class StudySplit:
-    """Cases by use, split by patient. ``test`` is ``validation`` where a recipe names validation cases."""
+    """Cases by use, split by patient. ``test`` is ``validation`` where a recipe names no test cases."""
 
     training: list[CaseFiles]
     validation: list[CaseFiles]
@@ -81,12 +81,17 @@ class NetworkResult:
 def split_study(cases: Collection[CaseFiles], recipe: Recipe) -> StudySplit:
     """A fifth of the patients for the test, a fifth of the others for validation, by the recipe's seed.
 
-    Where the recipe names validation cases, they are the test too: too few patients for three groups.
-    Raises ``InputRefused`` when no case is left to train on.
+    Where the recipe names validation cases, they are the test too, unless it names test cases as well.
+    No patient of a test case is in another group. Raises ``InputRefused`` when no case is left to train on.
     """
+    test = [case for case in cases if case.name in recipe.test]
+    seen = {case.patient for case in test}
+    cases = [case for case in cases if case.name in recipe.test or case.patient not in seen]
     if set(recipe.validation) & {case.name for case in cases}:
-        training, held = split_cases(list(cases), recipe)
-        split = StudySplit(training, held, held)
+        training, held = split_cases(cases, recipe)
+        split = StudySplit(training, held, test or held)
+    elif test:
+        split = StudySplit(*split_cases(cases, recipe), test)
     else:
         usable = [case for case in cases if case.name not in recipe.exclude]
         rest, test = split_by_patient(usable, _SHARE, recipe.seed)

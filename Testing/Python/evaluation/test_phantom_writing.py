@@ -22,7 +22,7 @@ def test_two_phantoms_as_a_reference_folder(tmp_path: Path) -> None:
     folder = tmp_path / "phantoms"
     told: list[tuple[int, int, str]] = []
     names = write_phantoms(folder, 2, 4, spacing_mm=COARSE_MM, tell=lambda *state: told.append(state))
-    assert names == ("BraTS-GLI-90000-100", "BraTS-GLI-90001-100")
+    assert names == ("BraTS-GLI-80000-100", "BraTS-GLI-80001-100")
     assert told == [(1, 2, names[0]), (2, 2, names[1])]
     found = label_map_files(folder)
     assert sorted(found) == list(names)

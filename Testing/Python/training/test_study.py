@@ -95,6 +95,21 @@ def test_named_validation_patients_are_held_out_with_all_their_visits(study_reci
     assert split.test == split.validation
 
 
+def test_named_test_cases_are_scored_alone_and_their_patients_seen_nowhere_else(study_recipe: Recipe) -> None:
+    recipe = replace(study_recipe, test=("BraTS-GLI-00001-100",))
+    for named in (("BraTS-GLI-00000-100",), ()):
+        split = split_study(cases_of(1, 2, 1, 1), replace(recipe, validation=named))
+        assert [c.name for c in split.test] == ["BraTS-GLI-00001-100"]
+        others = [c.patient for c in (*split.training, *split.validation)]
+        assert sorted(others) == ["BraTS-GLI-00000", "BraTS-GLI-00002", "BraTS-GLI-00003"]
+        assert split.training and split.validation
+
+
+def test_a_recipe_without_test_cases_is_told_as_before_there_were_any(study_recipe: Recipe) -> None:
+    assert "test" not in study_recipe.to_dict()
+    assert replace(study_recipe, test=("a",)).to_dict()["test"] == ("a",)
+
+
 @pytest.mark.parametrize("visits", [(1,), (4,), (1, 3)])
 def test_too_few_patients_are_refused(study_recipe: Recipe, visits: tuple[int, ...]) -> None:
     with pytest.raises(InputRefused, match="patients are too few to train, validate and test on"):

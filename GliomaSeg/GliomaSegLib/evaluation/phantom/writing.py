@@ -17,8 +17,8 @@ from .rendering import ICBM152, PhantomCase, render_phantom
 BRATS_2024_SUFFIXES = {"t1": "t1n", "t1c": "t1c", "t2": "t2w", "flair": "t2f"}
 """How BraTS 2024 names the four contrasts in file names."""
 MANIFEST = "phantoms.json"
-_FIRST_NUMBER = 90_000
-"""BraTS 2024 numbers its own patients far below."""
+_FIRST_NUMBER = 80_000
+"""BraTS 2024 numbers its own patients far below; training's synthesis begins at 90 000."""
 
 
 def write_phantoms(
