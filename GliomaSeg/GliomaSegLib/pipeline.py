@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .intake.alignment import Alignment
     from .intake.preparation import NetworkInput
     from .intake.volume import Study, Volume
-    from .model.inference import Prediction
+    from .model.engines.base import Prediction
     from .model.weights import ModelDescription
     from .outcome.labelling import LabelArray, Removal
 
@@ -152,29 +152,21 @@ class _Run:
         return brain.mask
 
     def _load(self) -> tuple[ModelDescription, Callable[[NetworkInput], Prediction]]:
-        import torch
-
-        from .model.devices import choose_device
-        from .model.inference import InferenceOptions, predict
-        from .model.weights import DEFAULT_MODEL, find_model, load_network, read_description
+        from .model.engines import EngineOptions, open_engine
+        from .model.weights import DEFAULT_MODEL, find_model, read_description
 
         if self.options.threads:
+            import torch
+
             torch.set_num_threads(self.options.threads)
-        device = choose_device(self.options.device)
         description = read_description(find_model(self.options.model or DEFAULT_MODEL))
-        network = load_network(description)
-        inference = InferenceOptions(
-            device,
-            self.options.window,
-            self.options.mirror,
-            description.temperature,
-            description.bytes_per_voxel,
+        wanted = EngineOptions(
+            self.options.device, self.options.window, self.options.mirror, self.options.threads
         )
+        engine = open_engine(description, wanted)
 
         def run(prepared: NetworkInput) -> Prediction:
-            prediction = predict(
-                network, prepared, inference, lambda share: self.progress.tick("predicting", share)
-            )
+            prediction = engine.predict(prepared, lambda share: self.progress.tick("predicting", share))
             self.warnings += prediction.warnings
             return prediction
 
@@ -262,6 +254,7 @@ class _Run:
             "versions": versions(),
             "system": system(),
             "model": {"name": description.name, "version": description.version, "sha256": description.sha256},
+            "engine": prediction.engine,
             "device": prediction.device,
             "threads": torch.get_num_threads(),
             "window": prediction.window,

@@ -12,15 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from ..errors import ModelRefused
 from ..intake.preparation import InputSpec
 from ..labels import CLASS_NAMES
 from ..locations import models_folder
+from .spec import NetworkSpec
 
 if TYPE_CHECKING:
     import torch
 
-    from .network import GliomaNetwork, NetworkSpec
+    from .network import GliomaNetwork
 
 MODEL_FILE = "model.json"
 DEFAULT_MODEL = "gliomaseg-small"
@@ -38,7 +42,8 @@ class ModelDescription:
 
     ``classes``: abbreviation of each output channel. ``temperature`` divides the logits (calibration).
     ``smallest_ml``: by abbreviation, islands below this volume are removed. ``bytes_per_voxel``: peak memory
-    of one pass, as measured, for each voxel of the padded input. ``facts`` is the whole file.
+    of one pass, as measured, for each voxel of the padded input. ``facts`` is the whole file. ``runtime``:
+    the kind of model, by which ``engines`` chooses.
     """
 
     folder: Path
@@ -53,6 +58,7 @@ class ModelDescription:
     sha256: str
     bytes_per_voxel: float
     facts: dict[str, Any]
+    runtime: str = "native"
 
 
 def bundled_models() -> list[str]:
@@ -107,8 +113,6 @@ def read_description(folder: Path) -> ModelDescription:
 
 
 def _checked(folder: Path, facts: dict[str, Any]) -> ModelDescription:
-    from .network import NetworkSpec
-
     network = NetworkSpec.from_dict(facts["network"])
     spec = InputSpec.from_dict(facts["input"])
     classes = tuple(facts["classes"])
@@ -148,13 +152,8 @@ def load_network(description: ModelDescription) -> GliomaNetwork:
     """
     from .network import build_network
 
-    name, file = description.name, description.weights_file.name
-    if not description.weights_file.is_file():
-        raise _refused(name, f"{file} is missing")
-    if file_sha256(description.weights_file) != description.sha256:
-        raise _refused(
-            name, f"the checksum of {file} is not the one in {MODEL_FILE}: it was damaged or changed"
-        )
+    name = description.name
+    _check_file(description)
     tensors = _read_tensors(description)
     try:
         network = build_network(description.network, seed=0)
@@ -162,6 +161,32 @@ def load_network(description: ModelDescription) -> GliomaNetwork:
     except (RuntimeError, TypeError, OverflowError) as error:
         raise _refused(name, "its weights do not fit its architecture") from error
     return network.eval()
+
+
+def read_arrays(description: ModelDescription) -> dict[str, npt.NDArray[np.float32]]:
+    """The checked weights by torch's names, as float32 arrays, without torch. Raises ``ModelRefused``."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    _check_file(description)
+    try:
+        stored = load_file(description.weights_file)
+    except (SafetensorError, OSError, KeyError) as error:
+        raise _refused(description.name, f"{description.weights_file.name} is no safetensors file") from error
+    arrays = {name: np.asarray(array, np.float32) for name, array in stored.items()}
+    if not all(bool(np.isfinite(array).all()) for array in arrays.values()):
+        raise _refused(description.name, "its weights hold NaN or infinity")
+    return arrays
+
+
+def _check_file(description: ModelDescription) -> None:
+    name, file = description.name, description.weights_file.name
+    if not description.weights_file.is_file():
+        raise _refused(name, f"{file} is missing")
+    if file_sha256(description.weights_file) != description.sha256:
+        raise _refused(
+            name, f"the checksum of {file} is not the one in {MODEL_FILE}: it was damaged or changed"
+        )
 
 
 def _read_tensors(description: ModelDescription) -> dict[str, torch.Tensor]:
