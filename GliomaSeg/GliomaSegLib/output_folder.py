@@ -84,13 +84,13 @@ def result_folder(folder: Path, names: tuple[str, ...], overwrite: bool) -> Iter
         _remove_abandoned(folder)
         part.mkdir()
     except OSError as error:
-        raise _refused(folder, error) from error
+        raise refused_output(folder, error) from error
     try:
         yield part
         _move(part, folder, names)
         made = []
     except OSError as error:
-        raise _refused(folder, error) from error
+        raise refused_output(folder, error) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
         for parent in reversed(made):
@@ -115,7 +115,8 @@ def _move(part: Path, folder: Path, names: tuple[str, ...]) -> None:
         file.replace(folder / file.name)
 
 
-def _refused(folder: Path, error: OSError) -> OutputRefused:
+def refused_output(folder: Path, error: OSError) -> OutputRefused:
+    """The sentence for a system error while ``folder`` was written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputRefused(f"The disk that holds {folder.name} is full: free some space and run again.")
     reason = error.strerror or type(error).__name__
