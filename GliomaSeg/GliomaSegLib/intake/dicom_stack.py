@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +13,8 @@ from scipy import ndimage
 
 from ..errors import InputRefused
 from .checks import check_grid, check_size, finite_array
-from .dicom import Frame, Series
+from .dicom_frames import Frame, Series
+from .dicom_pixels import rescaled_pixels
 from .volume import ROLE_NAMES, FloatArray, Grid, Volume
 
 _SAME_PLACE_MM = 0.01
@@ -24,6 +23,8 @@ _MISSING = 1.5
 """A step this many times the usual one is a missing slice."""
 _UNEVEN = 0.05
 """Steps that differ by more than this share of the usual one are refused; ITK's own tolerance is 0.01."""
+_MOST_STACKS = 6
+"""Stacks in one series beyond which it is no structural sequence of several echoes, planes or parts."""
 _SHEAR_MM = 0.25
 """Drift of the slices across the stack, in mm in all, above which it is sheared."""
 
@@ -50,7 +51,7 @@ def read_series(series: Series, role: str) -> Volume:
     """
     title = f"{ROLE_NAMES.get(role, role)} ({series.label})"
     if series.trouble:
-        raise InputRefused(f"{title} {series.trouble}: choose another series.")
+        raise _refused(title, series.trouble)
     stacks = stacks_of(series, title)
     if len(stacks) > 1:
         sizes = ", ".join(str(len(stack.frames)) for stack in stacks)
@@ -61,20 +62,51 @@ def read_series(series: Series, role: str) -> Volume:
     return read_stack(stacks[0], series, role, title)
 
 
-def stacks_of(series: Series, title: str) -> list[Stack]:
-    """The volumes in a series: by orientation and size, then by kind where several share a place.
+def split(frames: Sequence[Frame]) -> tuple[list[tuple[Frame, ...]], str]:
+    """The stacks that the frames of one DICOM series form: by orientation and size, then by kind.
 
-    Raises ``InputRefused`` when frames at one place differ in nothing that the header tells.
+    The second value says why they form none, "" when they do: frames at one place differ in nothing that the
+    header tells, or there are more kinds than a structural sequence has.
     """
-    stacks: list[Stack] = []
-    for group in _parallel(series.frames):
-        unique, copies = _without_copies(group)
-        warnings = (f"{title}: {copies} files were there twice and were read once.",) if copies else ()
-        for frames in _one_per_place(unique, title):
-            stacks.append(_sorted(frames, warnings))
+    groups: list[list[Frame]] = []
+    for group in _parallel(frames):
+        unique, _ = _without_copies(group)
+        apart = _one_per_place(unique)
+        if not apart:
+            most = max(Counter(np.round(_heights(unique), 2)).values())
+            return [], f"has up to {most} images at one and the same place, such as a series over time"
+        # The copies stay with their originals, so that reading can tell of them.
+        places = [{(frame.uid, frame.number) for frame in part} for part in apart]
+        groups += [[frame for frame in group if (frame.uid, frame.number) in place] for place in places]
+    if len(groups) > _MOST_STACKS and sum(len(group) > 1 for group in groups) > _MOST_STACKS:
+        return [], f"holds {len(groups)} stacks of images, as a series over time or diffusion does"
     # Localiser planes and single pictures are no volumes, when there is one beside them.
-    volumes = [stack for stack in stacks if len(stack.frames) > 1]
-    return volumes or stacks
+    volumes = [group for group in groups if len(group) > 1]
+    return [tuple(group) for group in volumes or groups], ""
+
+
+def stacks_of(series: Series, title: str) -> list[Stack]:
+    """The volumes in a series, each sorted. Raises ``InputRefused`` for frames that form none."""
+    parts, trouble = split(series.frames)
+    if trouble:
+        raise _refused(title, trouble)
+    stacks = []
+    for part in parts:
+        unique, copies = _without_copies(part)
+        told = (
+            "1 file was there twice and was" if copies == 1 else f"{copies} files were there twice and were"
+        )
+        stacks.append(_sorted(unique, (f"{title}: {told} read once.",) if copies else ()))
+    return stacks
+
+
+def step_mm(frames: Sequence[Frame]) -> float:
+    """The usual distance of two neighbouring slices in mm; 0 for a single one."""
+    return _sorted(_without_copies(frames)[0], ()).step_mm
+
+
+def _refused(title: str, trouble: str) -> InputRefused:
+    return InputRefused(f"{title} {trouble}: choose another series.")
 
 
 def read_stack(stack: Stack, series: Series, role: str, title: str) -> Volume:
@@ -82,7 +114,7 @@ def read_stack(stack: Stack, series: Series, role: str, title: str) -> Volume:
     first = stack.frames[0]
     check_size(title, (first.columns, first.rows, len(stack.frames)), 1)
     _refuse_gaps(stack, title)
-    array = _pixels(stack.frames, title)
+    array = rescaled_pixels(stack.frames, title)
     if series.inverted:
         array = array.max() - array
     axes = np.reshape(first.orientation, (2, 3))
@@ -106,7 +138,7 @@ def read_stack(stack: Stack, series: Series, role: str, title: str) -> Volume:
     return Volume(values, grid, role, title, (*warnings, *told))
 
 
-def _parallel(frames: tuple[Frame, ...]) -> list[list[Frame]]:
+def _parallel(frames: Sequence[Frame]) -> list[list[Frame]]:
     """Frames in groups of one orientation, size and pixel spacing."""
     groups: list[list[Frame]] = []
     for frame in frames:
@@ -126,7 +158,7 @@ def _alike(one: Frame, two: Frame) -> bool:
     )
 
 
-def _without_copies(frames: list[Frame]) -> tuple[list[Frame], int]:
+def _without_copies(frames: Sequence[Frame]) -> tuple[list[Frame], int]:
     """Frames without the second copies of one and the same instance, and how many those were."""
     unique = {(frame.uid, frame.number): frame for frame in frames}
     return list(unique.values()), len(frames) - len(unique)
@@ -143,23 +175,21 @@ def _crowded(frames: list[Frame]) -> bool:
     return bool((steps < _SAME_PLACE_MM).any())
 
 
-def _one_per_place(frames: list[Frame], title: str) -> list[list[Frame]]:
-    """Groups in which no two frames share a place, split by the fewest attributes that do it."""
+def _one_per_place(frames: list[Frame]) -> list[list[Frame]]:
+    """Groups in which no two frames share a place, split by the fewest attributes that do it; else none."""
     if not _crowded(frames):
         return [frames]
+    most = max(Counter(np.round(_heights(frames), 2)).values())
     attributes = [i for i in range(len(frames[0].kind)) if len({frame.kind[i] for frame in frames}) > 1]
     for count in range(1, len(attributes) + 1):
         for chosen in combinations(attributes, count):
             groups: dict[tuple[str, ...], list[Frame]] = {}
             for frame in frames:
                 groups.setdefault(tuple(frame.kind[i] for i in chosen), []).append(frame)
-            if not any(_crowded(group) for group in groups.values()):
+            # An attribute that differs from slice to slice, such as a trigger time, sorts nothing.
+            if len(groups) <= 2 * most and not any(_crowded(group) for group in groups.values()):
                 return list(groups.values())
-    most = max(Counter(np.round(_heights(frames), 2)).values())
-    raise InputRefused(
-        f"{title} has up to {most} images at one and the same place, such as a series over time: "
-        "export one volume of it, or choose another series."
-    )
+    return []
 
 
 def _sorted(frames: list[Frame], warnings: tuple[str, ...]) -> Stack:
@@ -209,48 +239,3 @@ def _straightened(
         padded = np.pad(array[index], ((0, wide[1]), (0, wide[0])))
         upright[index] = ndimage.shift(padded, (y, x), order=1)
     return upright, low
-
-
-def _pixels(frames: tuple[Frame, ...], title: str) -> FloatArray:
-    """Rescaled voxels (z, y, x) of the frames, each file opened once."""
-    stack = np.empty((len(frames), frames[0].rows, frames[0].columns), np.float32)
-    opened: tuple[Path | None, np.ndarray, bool] = (None, np.empty(0), False)
-    for index, frame in enumerate(frames):
-        if opened[0] != frame.path:
-            opened = (frame.path, *_stored(frame.path, title))
-        _, pixels, rescaled = opened
-        if frame.number >= len(pixels) or pixels.shape[1:] != stack.shape[1:]:
-            raise InputRefused(f"{title} has fewer pixels than its header says: export it again.")
-        picture = pixels[frame.number]
-        stack[index] = picture if rescaled else picture * frame.slope + frame.intercept
-    return stack
-
-
-def _stored(path: Path, title: str) -> tuple[np.ndarray, bool]:
-    """The pixels of one file (frame, row, column), and whether they are rescaled already.
-
-    pydicom first; GDCM, through SimpleITK, for compressions that pydicom has no plug-in for.
-    """
-    import pydicom
-
-    try:
-        dataset: Any = pydicom.dcmread(path, force=True)
-        pixels = dataset.pixel_array
-        return pixels.reshape(-1, *pixels.shape[-2:]), False
-    except (OSError, ValueError, AttributeError, KeyError, RuntimeError, NotImplementedError) as first:
-        return _stored_by_gdcm(path, title, first), True
-
-
-def _stored_by_gdcm(path: Path, title: str, first: Exception) -> np.ndarray:
-    import SimpleITK as sitk
-
-    # GDCM fills the end of cut pixel data with zeros, so it is asked only where pydicom lacks a decoder.
-    if not math.isfinite(path.stat().st_size) or not isinstance(first, RuntimeError | NotImplementedError):
-        raise InputRefused(f"{title} has a damaged slice: export the series again.") from first
-    try:
-        pixels = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
-    except RuntimeError as error:
-        raise InputRefused(
-            f"{title} is compressed in a way that can't be unpacked here: export it uncompressed."
-        ) from error
-    return np.asarray(pixels.reshape(-1, *pixels.shape[-2:]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import InputRefused, UsageError
@@ -75,11 +75,13 @@ def read_any(path: Path, role: str) -> Volume:
     """
     title = ROLE_NAMES.get(role, role)
     if path.is_dir():
-        found, _ = find_series(path, title)
-        return read_series(_only(found, role, title, path), role)
-    if path.is_file() and not path.name.lower().endswith(SUFFIXES) and is_dicom(path):
-        return read_series(series_of_file(path, title), role)
-    return read_volume(path, role)
+        found, warnings = find_series(path, title)
+    elif path.is_file() and not path.name.lower().endswith(SUFFIXES) and is_dicom(path):
+        found, warnings = series_of_file(path, title), []
+    else:
+        return read_volume(path, role)
+    volume = read_series(_only(found, role, title, path), role)
+    return replace(volume, warnings=(*warnings, *volume.warnings))
 
 
 def roles_table(folder: Path) -> list[dict[str, str]]:

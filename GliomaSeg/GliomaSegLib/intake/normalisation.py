@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-METHODS = ("robust", "zscore")
+METHODS = ("robust", "zscore", "zscore-nonzero", "none")
 _IQR_OF_NORMAL = 1.349
 """Inter-quartile range of the standard normal distribution: makes ``robust`` comparable with ``zscore``."""
 _FOREGROUND_FRACTION = 0.12
@@ -66,11 +66,16 @@ def channel_scale(values: npt.NDArray[np.float32], method: str) -> ChannelScale:
     """Centre and scale of one channel from its values inside the brain (1D).
 
     ``robust``: median and inter-quartile range / 1.349, which a cavity or large ventricles hardly move;
-    ``zscore``: mean and standard deviation. The scale is never below a hundredth of the 1-99 % range.
+    ``zscore``: mean and standard deviation; ``zscore-nonzero``: the same of the values that are not 0;
+    ``none``: 0 and 1. The scale of the others is never below a hundredth of the 1-99 % range.
     """
     if method not in METHODS:
         raise ValueError(f"unknown normalisation {method!r}: choose from {', '.join(METHODS)}")
-    if method == "zscore":
+    if method == "none":
+        return ChannelScale(0.0, 1.0)
+    if method == "zscore-nonzero":
+        values = values[values != 0]
+    if method != "robust":
         centre, scale = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
         low, high = (float(v) for v in np.percentile(values, [1, 99]))
     else:
@@ -80,9 +85,14 @@ def channel_scale(values: npt.NDArray[np.float32], method: str) -> ChannelScale:
 
 
 def normalise(
-    volumes: Mapping[str, npt.NDArray[np.float32]], brain: BoolArray, method: str, clip: tuple[float, float]
+    volumes: Mapping[str, npt.NDArray[np.float32]],
+    brain: BoolArray,
+    method: str,
+    clip: tuple[float, float] | None,
 ) -> tuple[dict[str, npt.NDArray[np.float32]], dict[str, ChannelScale]]:
     """Each volume on a common scale inside ``brain`` and 0 outside, clipped to ``clip``; and the scales used.
+
+    With ``zscore-nonzero``, what was 0 stays 0 (MONAI's ``NormalizeIntensity(nonzero=True)``).
 
     Raises ``ValueError`` when the brain is empty.
     """
@@ -92,5 +102,9 @@ def normalise(
     scales: dict[str, ChannelScale] = {}
     for role, values in volumes.items():
         scales[role] = channel_scale(values[brain], method)
-        arrays[role] = np.where(brain, np.clip(scales[role].apply(values), *clip), np.float32(0))
+        scaled = scales[role].apply(values)
+        if clip is not None:
+            scaled = np.clip(scaled, *clip)
+        kept = brain & (values != 0) if method == "zscore-nonzero" else brain
+        arrays[role] = np.where(kept, scaled, np.float32(0))
     return arrays, scales

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
+from scipy import ndimage
 
 from ..errors import InputRefused
 from .normalisation import METHODS, BoolArray, ChannelScale, foreground_mask, normalise
@@ -17,17 +18,26 @@ from .volume import ROLE_NAMES, ROLES, Grid, Study, Volume
 
 _MARGIN_MM = 4.0
 _SMALLEST_BRAIN_ML = 50.0
+BACKGROUNDS = ("brain", "zero")
 _UPRIGHT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a model wants: ``channels`` (roles in order), ``spacing_mm`` (z, y, x), normalisation, clip."""
+    """What a model wants: ``channels`` (roles in order), ``spacing_mm`` (z, y, x), normalisation, clip.
+
+    ``clip`` None: values are left as they are. ``background`` of skull-stripped scans: ``brain``, what is
+    outside the brain that is found, or ``zero``, what is 0 in every sequence and not enclosed.
+    ``own_spacing``: the reference's spacing is kept along axes where it is between half and twice
+    ``spacing_mm``, for models that resample by themselves.
+    """
 
     channels: tuple[str, ...] = ROLES
     spacing_mm: tuple[float, float, float] = (2.0, 2.0, 2.0)
     normalisation: str = "robust"
-    clip: tuple[float, float] = (-6.0, 12.0)
+    clip: tuple[float, float] | None = (-6.0, 12.0)
+    background: str = "brain"
+    own_spacing: bool = False
 
     def __post_init__(self) -> None:
         if (
@@ -40,17 +50,24 @@ class InputSpec:
             raise ValueError("spacing_mm must be three numbers from 0.2 to 10")
         if self.normalisation not in METHODS:
             raise ValueError(f"normalisation must be one of {', '.join(METHODS)}")
-        if len(self.clip) != 2 or not self.clip[0] < self.clip[1]:
+        if self.clip is not None and (len(self.clip) != 2 or not self.clip[0] < self.clip[1]):
             raise ValueError("clip must be two numbers, the smaller first")
+        if self.background not in BACKGROUNDS:
+            raise ValueError(f"background must be one of {', '.join(BACKGROUNDS)}")
+        if not isinstance(self.own_spacing, bool):
+            raise TypeError("own_spacing must be true or false")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> InputSpec:
         """Build from plain data. Raises ``ValueError``, ``TypeError`` or ``KeyError`` for what is off."""
+        clip = values["clip"]
         return cls(
             tuple(values["channels"]),
             tuple(float(s) for s in values["spacing_mm"]),  # type: ignore[arg-type]
             str(values["normalisation"]),
-            tuple(float(c) for c in values["clip"]),  # type: ignore[arg-type]
+            None if clip is None else tuple(float(c) for c in clip),  # type: ignore[arg-type]
+            str(values.get("background", "brain")),
+            values.get("own_spacing", False),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -59,7 +76,9 @@ class InputSpec:
             "channels": list(self.channels),
             "spacing_mm": list(self.spacing_mm),
             "normalisation": self.normalisation,
-            "clip": list(self.clip),
+            "clip": None if self.clip is None else list(self.clip),
+            "background": self.background,
+            "own_spacing": self.own_spacing,
         }
 
 
@@ -117,6 +136,26 @@ def box_on(reference: Grid, part: Grid) -> tuple[slice, slice, slice] | None:
     if any(r.start >= r.stop for r in ranges):
         return None
     return ranges[2], ranges[1], ranges[0]
+
+
+def network_spacing(reference: Grid, spec: InputSpec) -> tuple[float, float, float]:
+    """Voxel spacing (z, y, x) in mm of the network's grid, by ``spec.spacing_mm`` and ``spec.own_spacing``."""
+    if not spec.own_spacing:
+        return spec.spacing_mm
+    axes = np.abs(np.asarray(reference.direction_lps).reshape(3, 3))
+    # The stored axis that runs along each of x, y, z; an oblique grid's nearest.
+    own = [reference.spacing_mm[int(np.argmax(axes[line]))] for line in (2, 1, 0)]
+    chosen = [o if 0.5 <= o / wanted <= 2 else wanted for o, wanted in zip(own, spec.spacing_mm, strict=True)]
+    return chosen[0], chosen[1], chosen[2]
+
+
+def _found_brain(
+    volumes: Sequence[npt.NDArray[np.float32]], spec: InputSpec, spacing_mm: tuple[float, float, float]
+) -> BoolArray:
+    if spec.background == "zero":
+        filled = ndimage.binary_fill_holes(np.logical_or.reduce([v != 0 for v in volumes]))
+        return np.asarray(filled, dtype=bool)
+    return foreground_mask(volumes, spacing_mm)
 
 
 def _anti_aliased(image: sitk.Image, grid: Grid) -> sitk.Image:
@@ -186,21 +225,22 @@ def prepare(study: Study, spec: InputSpec, brain_mask: Volume | None = None) -> 
     ``brain_mask`` (values above 0.5 are brain) replaces the foreground search.
     Raises ``InputRefused`` when no brain of at least 50 ml is found, or a sequence is flat inside it.
     """
-    full_grid = upright_grid(study.reference.grid, spec.spacing_mm)
+    spacing_mm = network_spacing(study.reference.grid, spec)
+    full_grid = upright_grid(study.reference.grid, spacing_mm)
     volumes = {
         role: resample(study.volumes[role], full_grid) for role in spec.channels if role in study.volumes
     }
     if brain_mask is not None:
         brain = resample(brain_mask, full_grid) > 0.5
     else:
-        brain = foreground_mask(list(volumes.values()), spec.spacing_mm)
+        brain = _found_brain(list(volumes.values()), spec, spacing_mm)
     brain_ml = float(brain.sum()) * full_grid.voxel_ml
     if brain_ml < _SMALLEST_BRAIN_ML:
         raise InputRefused(
             f"No brain was found in {study.reference.name}: only {brain_ml:.0f} ml stand out from the "
             "background. Check that the four volumes show a head and lie in the same place."
         )
-    margin = tuple(math.ceil(_MARGIN_MM / s) for s in spec.spacing_mm)
+    margin = tuple(math.ceil(_MARGIN_MM / s) for s in spacing_mm)
     box = _box(brain, margin)  # type: ignore[arg-type]
     brain = np.ascontiguousarray(brain[box])
     volumes = {role: values[box] for role, values in volumes.items()}

@@ -37,6 +37,9 @@ class SeriesFacts:
     spacing_mm: tuple[float, float, float] | None = None
     rows_columns: tuple[int, int] = (0, 0)
     files: int = 1
+    body_part: str = ""
+    orientation: tuple[float, ...] = ()
+    example: str = ""
 
     @property
     def text(self) -> str:

@@ -14,7 +14,7 @@ from ..labels import STRUCTURES
 from .dicom_seg import SegmentationAuthor, write_dicom_seg
 from .dicom_source import LabelArray, find_source, labels_on_source, open_source, series_of_volume
 
-_FROM_DICOM = re.compile(r"\(series -?\d+\)$")
+_FROM_DICOM = re.compile(r"\(series -?\d+[a-z]*(, stack \d+)?\)$")
 """How intake ends the name of a volume that it read from a DICOM series."""
 
 

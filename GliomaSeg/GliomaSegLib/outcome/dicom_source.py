@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ..errors import InputRefused
 from ..intake.dicom import Series, find_series, is_dicom, series_of_file
 from ..intake.dicom_stack import read_series, stacks_of
+from ..intake.dicom_tags import SOURCE_TAGS
 from ..intake.volume import Grid, Volume
 
 if TYPE_CHECKING:
@@ -23,31 +24,6 @@ LabelArray = npt.NDArray[np.uint8]
 _TITLE = "The source"
 _OFF_GRID_MM = 0.5
 _SAME_GRID_MM = 0.05
-_NEEDED = [
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "FrameOfReferenceUID",
-    "PositionReferenceIndicator",
-    "Modality",
-    "ImageType",
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "PixelSpacing",
-    "SliceThickness",
-    "SpacingBetweenSlices",
-    "Rows",
-    "Columns",
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "NumberOfFrames",
-    "DimensionOrganizationSequence",
-    "DimensionIndexSequence",
-    "SharedFunctionalGroupsSequence",
-    "PerFrameFunctionalGroupsSequence",
-]
-"""What a segmentation needs to know of its source; with identity kept, everything is read."""
 _EMPTY_WITHOUT_IDENTITY = (
     "PatientName",
     "PatientID",
@@ -84,10 +60,11 @@ def find_source(path: Path) -> Series:
     Raises ``InputRefused`` when a folder holds several, with their numbers.
     """
     if path.is_file():
-        return series_of_file(path, _TITLE)
-    if not path.is_dir():
+        found = series_of_file(path, _TITLE)
+    elif path.is_dir():
+        found, _ = find_series(path, _TITLE)
+    else:
         raise InputRefused(f"{_TITLE} ({path.name}) does not exist: check its path.")
-    found, _ = find_series(path, _TITLE)
     usable = [series for series in found if not series.trouble] or found
     if len(usable) > 1:
         listed = ", ".join(series.label for series in usable)
@@ -103,9 +80,9 @@ def series_of_volume(volume: Volume, given: Path) -> Series | None:
 
     Known by the series' label, which intake makes part of the volume's name.
     """
-    if given.is_file():
-        return series_of_file(given, _TITLE) if is_dicom(given) else None
-    found, _ = find_series(given, _TITLE)
+    if given.is_file() and not is_dicom(given):
+        return None
+    found = series_of_file(given, _TITLE) if given.is_file() else find_series(given, _TITLE)[0]
     named = [series for series in found if volume.name.endswith(f"({series.label})")]
     return named[0] if len(named) == 1 else None
 
@@ -187,7 +164,7 @@ def _turned(grid: Grid, axes: tuple[int, ...], flips: tuple[int, ...]) -> Grid:
 def _header(path: Path, keep_identity: bool) -> Dataset:
     import pydicom
 
-    wanted = None if keep_identity else list(_NEEDED)
+    wanted = None if keep_identity else list(SOURCE_TAGS)
     header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted, force=True)
     for keyword in _EMPTY_WITHOUT_IDENTITY:
         if keyword not in header:

@@ -312,7 +312,7 @@ def two_series(folder: Path, grid: Grid) -> None:
     [
         (drop, "lacks 1 of 9 slices"),
         (no_frame_of_reference, "no frame of reference"),
-        (mixed_orientations, "2 stacks"),
+        (mixed_orientations, "holds 2 series .*stack 2"),
         (tilted, "gantry tilt"),
         (two_series, "holds 2 series"),
     ],
