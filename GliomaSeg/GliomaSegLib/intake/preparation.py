@@ -139,7 +139,7 @@ def box_on(reference: Grid, part: Grid) -> tuple[slice, slice, slice] | None:
 
 
 def network_spacing(reference: Grid, spec: InputSpec) -> tuple[float, float, float]:
-    """Voxel spacing (z, y, x) in mm of the network's grid, by ``spec.spacing_mm`` and ``spec.own_spacing``."""
+    """Voxel spacing (z, y, x) in mm of the network's grid."""
     if not spec.own_spacing:
         return spec.spacing_mm
     axes = np.abs(np.asarray(reference.direction_lps).reshape(3, 3))

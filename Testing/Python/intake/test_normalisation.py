@@ -8,6 +8,9 @@ import pytest
 from GliomaSegLib.intake.normalisation import METHODS, channel_scale, foreground_mask, normalise
 
 
+SCALED = tuple(method for method in METHODS if method != "none")
+
+
 def brain_like(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     z, y, x = np.indices((30, 32, 28)) - np.array([14.5, 15.5, 13.5])[:, None, None, None]
@@ -17,7 +20,7 @@ def brain_like(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def test_robust_scale_of_normal_values_is_their_mean_and_deviation() -> None:
     values = np.random.default_rng(0).normal(50, 7, 200_000).astype(np.float32)
-    for method in METHODS:
+    for method in SCALED:
         scale = channel_scale(values, method)
         assert scale.centre == pytest.approx(50, abs=0.1) and scale.scale == pytest.approx(7, rel=0.02)
 
@@ -26,13 +29,13 @@ def test_a_large_cavity_moves_the_robust_scale_less() -> None:
     rng = np.random.default_rng(1)
     healthy = rng.normal(300, 30, 90_000).astype(np.float32)
     treated = np.concatenate([healthy, rng.normal(40, 5, 10_000).astype(np.float32)])
-    moved = {m: channel_scale(treated, m).centre - channel_scale(healthy, m).centre for m in METHODS}
-    widened = {m: channel_scale(treated, m).scale / channel_scale(healthy, m).scale for m in METHODS}
+    moved = {m: channel_scale(treated, m).centre - channel_scale(healthy, m).centre for m in SCALED}
+    widened = {m: channel_scale(treated, m).scale / channel_scale(healthy, m).scale for m in SCALED}
     assert abs(moved["robust"]) < 6 < 20 < abs(moved["zscore"])
     assert widened["robust"] < 1.25 < 2 < widened["zscore"]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SCALED)
 def test_units_do_not_matter(method: str) -> None:
     volume, brain = brain_like()
     one = normalise({"t1": volume}, brain, method, (-6, 12))[0]["t1"]
@@ -41,7 +44,7 @@ def test_units_do_not_matter(method: str) -> None:
     assert not one[~brain].any() and one.dtype == np.float32
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SCALED)
 def test_a_scale_undoes_itself(method: str) -> None:
     volume, brain = brain_like()
     scale = channel_scale(volume[brain], method)
@@ -85,3 +88,20 @@ def test_a_sequence_that_misses_part_of_the_head_leaves_it_to_the_others() -> No
 
 def test_nothing_stands_out_of_nothing() -> None:
     assert not foreground_mask([np.zeros((8, 8, 8), np.float32)], (1.0, 1.0, 1.0)).any()
+
+
+def test_values_that_are_zero_stay_zero_where_only_the_others_are_scaled() -> None:
+    """As MONAI's NormalizeIntensity(nonzero=True, channel_wise=True) does."""
+    volume, brain = brain_like()
+    volume[15, 10:20, 10:20] = 0
+    told = volume[volume != 0]
+    made = normalise({"t1": volume}, brain, "zscore-nonzero", None)[0]["t1"]
+    assert np.array_equal(made == 0, volume == 0)
+    assert np.allclose(made[volume != 0], (told - told.mean()) / told.std(), atol=1e-4)
+
+
+def test_without_normalisation_and_clip_the_brain_is_left_as_it_is() -> None:
+    volume, brain = brain_like()
+    assert np.array_equal(
+        normalise({"t1": volume + 7}, brain, "none", None)[0]["t1"][brain], (volume + 7)[brain]
+    )
