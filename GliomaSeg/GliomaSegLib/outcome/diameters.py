@@ -35,7 +35,10 @@ _DIGITS = 6
 _QUADRANGLE_INSIDE = 0.75
 """Share of the quadrangle between the lines' ends that lies inside the lesion."""
 _REFINED_SLICES = 3
-_COARSE_POINTS, _FINE_POINTS = 48, 240
+_NEXT_LOOK_MM = 2.0
+"""A lesion of many slices looks much the same on slices that are less than this apart."""
+_MANY_SLICES = 24
+_COARSE_POINTS, _FINE_POINTS = 24, 240
 _COARSE_STEP, _FINE_STEP = 1.0, 0.25
 _FIRST_BATCH, _LARGEST_BATCH = 16, 4096
 _FIRST_LOOK = 6
@@ -94,7 +97,7 @@ def bidimensional(mask: BoolArray, grid: Grid, corner: tuple[int, int, int] = (0
         index: _Slice(np.take(mask, index, axis), spacing)
         for index in np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis))).tolist()
     }
-    promising = _most_promising(slices)
+    promising = _most_promising(slices, float(grid.spacing_mm[2 - axis]))
     lines = {index: slices[index].cross(_FINE_POINTS, _FINE_STEP) for index in promising}
     # Rounded, so that of equal slices the first is taken on every machine.
     best = min(promising, key=lambda i: (-round(_product(lines[i]), _DIGITS), i))
@@ -109,17 +112,33 @@ def bidimensional(mask: BoolArray, grid: Grid, corner: tuple[int, int, int] = (0
     )
 
 
-def _most_promising(slices: dict[int, _Slice]) -> list[int]:
-    """The few slices whose roughly measured product is largest; bounds spare most slices the measuring."""
+def _most_promising(slices: dict[int, _Slice], thickness_mm: float) -> list[int]:
+    """The few slices whose roughly measured product is largest.
+
+    Of thin slices one every ``_NEXT_LOOK_MM`` is measured, then the neighbours of the best ones.
+    """
     if len(slices) <= _REFINED_SLICES:
         return list(slices)
+    stride = max(1, int(_NEXT_LOOK_MM / thickness_mm + _ROUNDING_MM)) if len(slices) > _MANY_SLICES else 1
     rough: dict[int, float] = {}
-    for index in sorted(slices, key=lambda i: (-round(slices[i].product_bound, _DIGITS), i)):
-        kept = sorted(rough.values(), reverse=True)[:_REFINED_SLICES]
-        if len(kept) == _REFINED_SLICES and slices[index].product_bound <= kept[-1]:
+    _measure_roughly(slices, list(slices)[::stride], rough)
+    if stride > 1:
+        around = {i + step for i in _largest(rough) for step in range(1 - stride, stride)}
+        _measure_roughly(slices, sorted(around & set(slices) - set(rough)), rough)
+    return _largest(rough)
+
+
+def _largest(rough: dict[int, float]) -> list[int]:
+    return sorted(rough, key=lambda i: (-rough[i], i))[:_REFINED_SLICES]
+
+
+def _measure_roughly(slices: dict[int, _Slice], chosen: list[int], rough: dict[int, float]) -> None:
+    """Put the rough products of the ``chosen`` slices into ``rough``; bounds spare most the measuring."""
+    for index in sorted(chosen, key=lambda i: (-round(slices[i].product_bound, _DIGITS), i)):
+        best = _largest(rough)
+        if len(best) == _REFINED_SLICES and slices[index].product_bound <= rough[best[-1]]:
             break
         rough[index] = round(_product(slices[index].cross(_COARSE_POINTS, _COARSE_STEP)), _DIGITS)
-    return sorted(rough, key=lambda i: (-rough[i], i))[:_REFINED_SLICES]
 
 
 def _product(lines: tuple[FloatArray, FloatArray]) -> float:
@@ -186,8 +205,10 @@ class _Slice:
         return longest, self._perpendicular(longest, step)
 
     def _candidates(self, count: int) -> FloatArray:
+        """About ``count`` points around the edge, and as many of the corners of its hull."""
         stride = max(1, math.ceil(len(self._points) / count))
-        chosen = np.union1d(np.arange(0, len(self._points), stride), self._hull.vertices)
+        corners = self._hull.vertices[:: max(1, len(self._hull.vertices) // count)]
+        chosen = np.union1d(np.arange(0, len(self._points), stride), corners)
         return np.asarray(self._points[chosen])
 
     def _longest(self, ends: FloatArray) -> FloatArray:
@@ -245,16 +266,14 @@ class _Slice:
         self, line: FloatArray, feet: FloatArray, across: FloatArray, up: FloatArray, down: FloatArray
     ) -> FloatArray:
         """Which share of the quadrangle between the ends of both lines lies in the mask, by foot (n,)."""
-        covered, whole = np.zeros(len(feet)), np.full(len(feet), 1e-9)
-        for end in line:
-            for reach in (up[:, None] * across, -down[:, None] * across):
-                # Points of the triangle between foot, end of the line and end of its perpendicular.
-                points = feet[:, None] + np.einsum("s,nd->nsd", _TRIANGLE[0], end - feet)
-                points += np.einsum("s,nd->nsd", _TRIANGLE[1], reach)
-                area = np.linalg.norm(end - feet, axis=1) * np.linalg.norm(reach, axis=1)
-                covered += area * (self._values(points) >= _GRAZED).mean(axis=1)
-                whole += area
-        return np.asarray(covered / whole)
+        # Four triangles at each foot, from there to an end of the line and an end of its perpendicular.
+        to_ends = (line[:, None] - feet)[:, None]
+        reaches = np.stack([up[:, None] * across, -down[:, None] * across])[None]
+        points = feet[:, None] + _TRIANGLE[0][:, None] * to_ends[..., None, :]
+        points = points + _TRIANGLE[1][:, None] * reaches[..., None, :]
+        areas = np.linalg.norm(to_ends, axis=-1) * np.linalg.norm(reaches, axis=-1)
+        covered = (areas * (self._values(points) >= _GRAZED).mean(axis=-1)).sum(axis=(0, 1))
+        return np.asarray(covered / np.maximum(areas.sum(axis=(0, 1)), _ROUNDING_MM))
 
     def _run(self, feet: FloatArray, heading: FloatArray, limit_mm: float, step_mm: float) -> FloatArray:
         """How far one gets from each of the ``feet`` (n, 2) before the mask ends, (n,) mm."""

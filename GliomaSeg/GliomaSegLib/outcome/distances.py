@@ -38,5 +38,8 @@ def smallest_distance_mm(points: FloatArray, tree: cKDTree) -> float:
     """
     # A few points bound the distance from above, which lets the rest turn back early.
     bound = float(np.min(tree.query(points[::_SPARSE])[0]))
-    nearer = tree.query(points, distance_upper_bound=bound * (1 + 1e-9))[0]
-    return min(bound, float(np.min(nearer)))
+    reach = bound * (1 + 1e-9)
+    # What lies further than that from the box of the others can't be nearest.
+    near = ((points >= tree.mins - reach) & (points <= tree.maxes + reach)).all(axis=1)
+    nearer = tree.query(points[near], distance_upper_bound=reach)[0]
+    return min(bound, float(np.min(nearer, initial=bound)))

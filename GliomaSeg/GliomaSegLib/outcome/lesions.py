@@ -24,7 +24,6 @@ so that thick slices don't melt lesions that lie far apart; at 1 mm both are one
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -34,6 +33,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from ..labels import REGIONS, region_labels
+from .dilation import Axes, dilated
 
 IntArray = npt.NDArray[np.int32]
 BoolArray = npt.NDArray[np.bool_]
@@ -51,6 +51,7 @@ _JOINED_BY = {"NETC": ("ET", "RC"), "ET": ("NETC", "RC"), "RC": ("ET", "NETC"), 
 
 EIGHTEEN_CONNECTED: BoolArray = ndimage.generate_binary_structure(3, 2)
 _TWENTY_SIX_CONNECTED: BoolArray = ndimage.generate_binary_structure(3, 3)
+_ALL_AXES: Axes = (True, True, True)
 
 
 def dilations(region: str) -> int:
@@ -154,15 +155,14 @@ def merge_by_dilation(
     # two dilations that meet outside a box also meet inside it.
     box = bounding_box(mask, margin=len(elements))
     inside = mask[box]
-    dilated = inside
-    for element, repeats in Counter(elements).items():
-        dilated = ndimage.binary_dilation(dilated, _within(element), iterations=repeats)
-    components, _ = ndimage.label(dilated.transpose(2, 1, 0), _TWENTY_SIX_CONNECTED)
-    labels[box] = np.where(inside, components.transpose(2, 1, 0), 0)
+    scanned = np.ascontiguousarray(dilated(inside, elements).transpose(2, 1, 0))
+    components, _ = ndimage.label(scanned, _TWENTY_SIX_CONNECTED)
+    here = np.nonzero(inside)
+    labels[box][here] = components[here[::-1]]
     return labels
 
 
-def _dilation_elements(reach_mm: int, spacing_zyx_mm: Spacing) -> list[tuple[bool, ...]]:
+def _dilation_elements(reach_mm: int, spacing_zyx_mm: Spacing) -> list[Axes]:
     """One dilation after the other, each with the axes (z, y, x) along which it grows by a voxel.
 
     Every axis grows by ``reach_mm`` in all, by whole voxels and no further.
@@ -174,16 +174,8 @@ def _dilation_elements(reach_mm: int, spacing_zyx_mm: Spacing) -> list[tuple[boo
     """
     steps = [math.floor(reach_mm / spacing + _WHOLE_ENOUGH) for spacing in spacing_zyx_mm]
     most = max(steps)
-    return [tuple((n + 1) * step // most > n * step // most for step in steps) for n in range(most)]
-
-
-def _within(axes: tuple[bool, ...]) -> BoolArray:
-    """The 18-connected element without its neighbours along the axes (z, y, x) that are off."""
-    element = EIGHTEEN_CONNECTED.copy()
-    for axis, on in enumerate(axes):
-        if not on:
-            np.moveaxis(element, axis, 0)[[0, 2]] = False
-    return element
+    grows = [[(n + 1) * step // most > n * step // most for step in steps] for n in range(most)]
+    return [(z, y, x) for z, y, x in grows]
 
 
 def join_by_touch(labels: IntArray, others: IntArray) -> IntArray:
@@ -192,7 +184,11 @@ def join_by_touch(labels: IntArray, others: IntArray) -> IntArray:
     ``labels`` and ``others`` (z, y, x) are disjoint. Each lesion follows the lowest-numbered lesion of
     ``others`` that it touches; those that follow the same one get one number.
     """
-    pairs = _touching_pairs(labels, others)
+    return _joined(labels, _touching_pairs(labels, others))
+
+
+def _joined(labels: IntArray, pairs: list[tuple[int, int]]) -> IntArray:
+    """``labels`` (z, y, x) joined by ascending ``pairs`` of a lesion and a lesion of the other structure."""
     if len(pairs) < 2:
         return labels
     mapping = np.arange(int(labels.max()) + 1, dtype=np.int32)
@@ -203,7 +199,17 @@ def join_by_touch(labels: IntArray, others: IntArray) -> IntArray:
             continue
         followed.add(lesion)
         mapping[lesion] = first_of.setdefault(other, lesion)
-    return mapping[labels]
+    return _renumbered(labels, mapping)
+
+
+def _renumbered(labels: IntArray, mapping: npt.NDArray[np.int32]) -> IntArray:
+    """``mapping[labels]``, looked up only where there are lesions: most of a volume has none."""
+    if np.array_equal(mapping, np.arange(mapping.size)):
+        return labels
+    renumbered = np.zeros_like(labels)
+    here = np.flatnonzero(labels)
+    renumbered.ravel()[here] = mapping[labels.ravel()[here]]
+    return renumbered
 
 
 def _touching_pairs(labels: IntArray, others: IntArray) -> list[tuple[int, int]]:
@@ -212,16 +218,25 @@ def _touching_pairs(labels: IntArray, others: IntArray) -> list[tuple[int, int]]
         return []
     box = bounding_box(labels > 0, margin=1)
     first, second = labels[box], np.pad(others[box], 1)
-    near = ndimage.binary_dilation(second > 0, EIGHTEEN_CONNECTED)[1:-1, 1:-1, 1:-1]
-    here = np.argwhere((first > 0) & near)
-    numbers = first[tuple(here.T)].astype(np.int64)
+    near = dilated(second > 0, [_ALL_AXES])[1:-1, 1:-1, 1:-1]
+    z, y, x = np.nonzero((first > 0) & near)
     base = int(others.max()) + 1
-    codes: set[int] = set()
+    numbers = first[z, y, x].astype(np.int64) * base
+    steps = second.strides
+    flat = second.ravel()
+    places = np.ravel_multi_index((z + 1, y + 1, x + 1), second.shape)
+    codes: list[npt.NDArray[np.int64]] = []
     for offset in product((-1, 0, 1), repeat=3):
         if 0 < np.abs(offset).sum() <= 2:
-            there = second[tuple((here + 1 + offset).T)]
-            codes.update(np.unique(numbers[there > 0] * base + there[there > 0]).tolist())
-    return [divmod(code, base) for code in sorted(codes)]
+            there = flat[places + int(np.dot(offset, steps)) // second.itemsize]
+            codes.append(_distinct((numbers + there)[there > 0]))
+    return [divmod(code, base) for code in np.unique(np.concatenate(codes)).tolist()]
+
+
+def _distinct(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The distinct values; neighbouring voxels mostly have the same, which spares the sorting."""
+    changed = np.flatnonzero(np.diff(codes, prepend=-1))
+    return np.unique(codes[changed])
 
 
 def _without_small(labels: IntArray, dropped_up_to: float) -> IntArray:
@@ -231,13 +246,12 @@ def _without_small(labels: IntArray, dropped_up_to: float) -> IntArray:
 
 def _counted(labels: IntArray, dropped_up_to: float) -> Lesions:
     """Numbers the lesions without gaps and says which are large enough to count."""
-    voxels = np.bincount(labels.ravel())
-    voxels[0] = 0
+    voxels = np.bincount(labels.ravel()[np.flatnonzero(labels)], minlength=1)
     present = np.flatnonzero(voxels)
     mapping = np.zeros(voxels.size, np.int32)
     mapping[present] = np.arange(1, present.size + 1, dtype=np.int32)
     sizes = np.concatenate(([0], voxels[present])).astype(np.int64)
-    return Lesions(mapping[labels], sizes, sizes > dropped_up_to)
+    return Lesions(_renumbered(labels, mapping), sizes, sizes > dropped_up_to)
 
 
 def bounding_box(mask: BoolArray, margin: int = 0) -> tuple[slice, slice, slice]:
