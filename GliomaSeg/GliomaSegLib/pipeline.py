@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from .intake.alignment import Alignment
     from .intake.preparation import NetworkInput
     from .intake.volume import Study, Volume
-    from .model.engines.base import Prediction
+    from .model.engines.base import Engine, Prediction
     from .model.weights import ModelDescription
     from .outcome.labelling import LabelArray, Removal
 
+    OpenModel = tuple[ModelDescription, Engine]
+    """A model's description and what runs it."""
     _Maps = tuple[LabelArray, LabelArray]
     """Labels and uncertainty in per cent, both (z, y, x) uint8 on the reference's grid."""
 
@@ -48,6 +50,7 @@ class SegmentOptions:
 
     ``study``: folder of an exam for the roles that are not given one by one. ``reference``: None is T1c, or
     FLAIR without T1c. ``registration``: auto or off. ``brain_mask``: auto, off or the path of a mask.
+    ``engine`` and ``precision``: as in ``model.engines``.
     ``keep_identity``: the patient's name and dates go into DICOM results.
     ``progress``: bar, json, none, or None to decide by the terminal.
     """
@@ -58,6 +61,8 @@ class SegmentOptions:
     brain_mask: str = "auto"
     model: str = ""
     device: str = "auto"
+    engine: str = "auto"
+    precision: str = "auto"
     mirror: bool = False
     window: int | None = None
     threads: int | None = None
@@ -76,15 +81,37 @@ class Result:
     run: dict[str, Any]
 
 
-def segment(paths: Mapping[str, Path], output: Path, options: SegmentOptions = SegmentOptions()) -> Result:
+def open_model(options: SegmentOptions) -> OpenModel:
+    """The model that ``options`` name, ready to run. Raises ``ModelRefused``, ``UsageError``."""
+    from .model.engines import EngineOptions, open_engine
+    from .model.weights import DEFAULT_MODEL, find_model, read_description
+
+    description = read_description(find_model(options.model or DEFAULT_MODEL))
+    wanted = EngineOptions(
+        options.device,
+        options.window,
+        options.mirror,
+        options.threads,
+        options.precision,
+    )
+    return description, open_engine(description, wanted, options.engine)
+
+
+def segment(
+    paths: Mapping[str, Path],
+    output: Path,
+    options: SegmentOptions = SegmentOptions(),
+    opener: Callable[[SegmentOptions], OpenModel] = open_model,
+) -> Result:
     """Segment one study and write the result into ``output``, whole or not at all.
 
-    ``paths``: file of each role that there is. Raises a ``GliomaSegError`` with a sentence for a person.
+    ``paths``: file of each role that there is. ``opener`` may keep models open from one study to the next.
+    Raises a ``GliomaSegError`` with a sentence for a person.
     """
     check_target(output, RESULT_FILES, options.overwrite)
     progress = Progress(_STAGES, renderer(options.progress), options.cancel_file)
     try:
-        result = _Run(paths, output, options, progress).execute()
+        result = _Run(paths, output, options, progress, opener).execute()
         progress.finish()
         return result
     finally:
@@ -95,9 +122,15 @@ class _Run:
     """The stages of one run; each method is one stage, or one file of the result."""
 
     def __init__(
-        self, paths: Mapping[str, Path], output: Path, options: SegmentOptions, progress: Progress
+        self,
+        paths: Mapping[str, Path],
+        output: Path,
+        options: SegmentOptions,
+        progress: Progress,
+        opener: Callable[[SegmentOptions], OpenModel],
     ) -> None:
         self.paths, self.output, self.options, self.progress = paths, output, options, progress
+        self.opener = opener
         self.clock = StageClock()
         self.warnings: list[str] = []
         self.intake: dict[str, Any] = {}
@@ -152,18 +185,7 @@ class _Run:
         return brain.mask
 
     def _load(self) -> tuple[ModelDescription, Callable[[NetworkInput], Prediction]]:
-        from .model.engines import EngineOptions, open_engine
-        from .model.weights import DEFAULT_MODEL, find_model, read_description
-
-        if self.options.threads:
-            import torch
-
-            torch.set_num_threads(self.options.threads)
-        description = read_description(find_model(self.options.model or DEFAULT_MODEL))
-        wanted = EngineOptions(
-            self.options.device, self.options.window, self.options.mirror, self.options.threads
-        )
-        engine = open_engine(description, wanted)
+        description, engine = self.opener(self.options)
 
         def run(prepared: NetworkInput) -> Prediction:
             prediction = engine.predict(prepared, lambda share: self.progress.tick("predicting", share))
@@ -246,8 +268,6 @@ class _Run:
         prepared: NetworkInput,
         removals: list[Removal],
     ) -> dict[str, Any]:
-        import torch
-
         return {
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "notice": NOTICE,
@@ -256,7 +276,7 @@ class _Run:
             "model": {"name": description.name, "version": description.version, "sha256": description.sha256},
             "engine": prediction.engine,
             "device": prediction.device,
-            "threads": torch.get_num_threads(),
+            "threads": prediction.threads,
             "window": prediction.window,
             "mirror": self.options.mirror,
             "reference": study.reference_role,

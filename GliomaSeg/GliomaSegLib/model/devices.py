@@ -1,15 +1,51 @@
-"""Which device runs the network, and how much memory it has left."""
+"""Which device runs the network, and how much memory it has left. Torch is imported only when it is asked."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import sys
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+NO_MEMORY_AT_ALL = (
+    "Memory ran out even with the smallest windows: close other programs, or take a larger machine."
+)
+_DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")
+"""What there is where NVIDIA's, WSL's or AMD's driver runs."""
+_DEVICE_WORDS = ("cuda error", "cudnn", "cublas", "hip error", "miopen", "mps")
+_MEMORY_WORDS = ("out of memory", "allocate", "bad_alloc", "not enough memory")
+
+
+def accelerator_at_hand() -> bool:
+    """Whether ``auto`` may find anything but the processor. Says no, without torch, where no driver is."""
+    if sys.platform == "darwin":
+        possible = platform.machine() == "arm64"
+    elif sys.platform == "win32":
+        system = Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "System32"
+        possible = (system / "nvcuda.dll").exists()
+    else:
+        possible = any(Path(name).exists() for name in _DRIVERS)
+    return possible and choose_device("auto").type != "cpu"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch, OpenVINO or Python says that memory ran out."""
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    text = str(error).lower()
+    return named or any(words in text for words in _MEMORY_WORDS)
+
+
+def is_device_failure(error: BaseException) -> bool:
+    """Whether an error says that a GPU can't run the network: no kernel for it, or its driver failed."""
+    text = str(error).lower()
+    return isinstance(error, NotImplementedError) or any(words in text for words in _DEVICE_WORDS)
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -18,6 +54,8 @@ def choose_device(wanted: str) -> torch.device:
     ``auto`` takes the CUDA device with the most free memory, else MPS, else the CPU.
     Raises ``UsageError`` for a device that is not there.
     """
+    import torch
+
     if wanted == "auto":
         if torch.cuda.is_available():
             free = [torch.cuda.mem_get_info(i)[0] for i in range(torch.cuda.device_count())]
@@ -36,9 +74,15 @@ def choose_device(wanted: str) -> torch.device:
 def free_memory_bytes(device: torch.device) -> float:
     """Memory that a run may still take on ``device``; infinite where the system does not tell."""
     if device.type == "cuda":
+        import torch
+
         return float(torch.cuda.mem_get_info(device)[0])
-    limits = [_system_free_bytes(), _cgroup_free_bytes(), _address_space_left_bytes()]
-    return min(limits)
+    return free_host_memory_bytes()
+
+
+def free_host_memory_bytes() -> float:
+    """The least of what the system, a control group and ``ulimit -v`` leave; infinite where none tells."""
+    return min(_system_free_bytes(), _cgroup_free_bytes(), _address_space_left_bytes())
 
 
 def _system_free_bytes() -> float:

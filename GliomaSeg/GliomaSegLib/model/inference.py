@@ -1,8 +1,13 @@
-"""From the network's input to probabilities: one pass when memory allows, sliding windows when not."""
+"""From the network's input to probabilities, by torch: one pass when memory allows, sliding windows when not.
+
+On CUDA the network runs in half precision with channels last, copies go through pinned memory, and softmax,
+joining of windows, mirroring and masking stay on the device: only the finished probabilities come back.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,17 +16,16 @@ import torch
 
 from ..errors import OutOfMemory
 from ..intake.preparation import NetworkInput
-from .devices import free_memory_bytes
+from .devices import NO_MEMORY_AT_ALL, free_memory_bytes, is_device_failure, is_out_of_memory
+from .engines.base import Prediction, Tick
 from .folding import folded
 from .network import GliomaNetwork
+from .tiling import Budget, rounded_up, slide, smaller_window, window_grid, window_weights
 
-_SHARE_OF_FREE_MEMORY = 0.7
-_OVERLAP = 0.5
-_SMALLEST_WINDOW = 32
-_LEFT_RIGHT = 4
-"""Axis x of (batch, channel, z, y, x). Training flips left and right only, so mirroring does too."""
-
-Tick = Callable[[float], None]
+_MOST_ON_A_GPU_BYTES = 5.5e9
+"""Taken for a GPU's free memory where it has more: 0.7 of it is what a pass may take, below 4 GB."""
+_LEFT_RIGHT = 3
+"""Axis x of (channel, z, y, x). Training flips left and right only, so mirroring does too."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class InferenceOptions:
 
     ``window``: edge of the sliding window in voxels, None to decide by memory. ``mirror``: average with the
     left-right mirror image. ``temperature`` divides the logits. ``bytes_per_voxel``: peak memory of one pass.
+    ``half``: half precision on CUDA; elsewhere it is slower, and float32 is used whatever it says.
     """
 
     device: torch.device
@@ -37,19 +42,12 @@ class InferenceOptions:
     mirror: bool = False
     temperature: float = 1.0
     bytes_per_voxel: float = 2000.0
+    half: bool = True
 
-
-@dataclass(frozen=True)
-class Prediction:
-    """``probabilities`` (class, z, y, x) float32, summing to 1, on the grid of the network's input.
-
-    ``window`` is the edge that was used, None for one pass; ``device`` where; ``warnings`` what fell back.
-    """
-
-    probabilities: npt.NDArray[np.float32]
-    window: int | None
-    device: str
-    warnings: tuple[str, ...] = ()
+    @property
+    def half_now(self) -> bool:
+        """Whether the pass is in half precision."""
+        return self.half and self.device.type == "cuda"
 
 
 def predict(
@@ -57,165 +55,201 @@ def predict(
 ) -> Prediction:
     """Run the network over a prepared study. ``tick`` is told the share done, 0 to 1, and may raise to stop.
 
-    Out of memory on a GPU, the window is halved, then the CPU takes over; on the CPU it is halved down to
-    32 voxels. Raises ``OutOfMemory`` when nothing is left to try.
+    Out of memory on a GPU, the window is halved, then the CPU takes over, as it does when the device fails;
+    on the CPU it is halved down to 32 voxels. Half precision that overflows is done again in float32. Raises
+    ``OutOfMemory`` when nothing is left to try.
     """
     ready = folded(network)
     warnings: list[str] = []
     shape = prepared.array.shape[1:]
-    device, window = options.device, _window_for(shape, options, network)
+    window = _window_for(shape, options, network)
     while True:
-        try:
-            probabilities = _run(ready, prepared, options, device, window, tick)
-            _only_inside(prepared.brain, probabilities)
-            return Prediction(probabilities, window, str(device), tuple(warnings))
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
-                raise
-            device, window, sentence = _fallback(device, window, shape, options, network)
-            warnings.append(sentence)
-            if device.type == "cpu" and torch.cuda.is_available():
-                torch.cuda.empty_cache()
+        tried = _attempt(ready, prepared, options, window, tick)
+        if isinstance(tried, np.ndarray):
+            told = "torch float16" if options.half_now else "torch float32"
+            threads = torch.get_num_threads()
+            return Prediction(tried, window, str(options.device), tuple(warnings), told, threads)
+        # What the failed pass held is free by now: its exception, which held on to it, is gone.
+        _give_back(options.device)
+        options, window, sentence = _next_try(tried, options, window, shape, network)
+        warnings.append(sentence)
 
 
-def _only_inside(brain: npt.NDArray[np.bool_], probabilities: npt.NDArray[np.float32]) -> None:
-    """Outside the brain everything is background (class 0): the input is empty there, whatever comes out."""
-    probabilities[:, ~brain] = 0.0
-    probabilities[0, ~brain] = 1.0
+@dataclass(frozen=True)
+class _Trouble:
+    """Why a pass came to nothing: ``memory``, ``overflow`` of half precision, or ``device``."""
+
+    kind: str
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    text = str(error).lower()
-    named = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return named or "out of memory" in text or "allocate" in text
+def _attempt(
+    network: GliomaNetwork, prepared: NetworkInput, options: InferenceOptions, window: int | None, tick: Tick
+) -> npt.NDArray[np.float32] | _Trouble:
+    try:
+        made = _run(network, prepared, options, window, tick)
+    except (MemoryError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            return _Trouble("memory")
+        if options.device.type != "cpu" and is_device_failure(error):
+            return _Trouble("device")
+        raise
+    if options.half_now and not np.isfinite(made).all():
+        return _Trouble("overflow")
+    return made
 
 
-def _fallback(
-    device: torch.device,
+def _give_back(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+def _next_try(
+    trouble: _Trouble,
+    options: InferenceOptions,
     window: int | None,
     shape: tuple[int, ...],
-    options: InferenceOptions,
     network: GliomaNetwork,
-) -> tuple[torch.device, int | None, str]:
-    """What to try next: half the window on the same device, then the CPU from the start."""
-    smaller = (window if window is not None else max(shape)) // 2 // 16 * 16
-    if smaller >= _SMALLEST_WINDOW:
-        sentence = f"Memory ran out on {device}: went on with windows of {smaller} voxels, which is slower."
-        return device, smaller, sentence
-    if device.type == "cpu":
-        raise OutOfMemory(
-            "Memory ran out even with the smallest windows: close other programs, or take a larger machine."
+) -> tuple[InferenceOptions, int | None, str]:
+    """What to try next: float32, half the window on the same device, or the CPU from the start."""
+    device = options.device
+    if trouble.kind == "overflow":
+        return (
+            replace(options, half=False),
+            window,
+            f"Half precision overflowed on {device}: float32 was used.",
         )
+    smaller = smaller_window(window, shape)
+    if trouble.kind == "memory" and smaller is not None:
+        sentence = f"Memory ran out on {device}: went on with windows of {smaller} voxels, which is slower."
+        return options, smaller, sentence
+    if device.type == "cpu":
+        raise OutOfMemory(NO_MEMORY_AT_ALL)
     on_cpu = replace(options, device=torch.device("cpu"))
-    sentence = f"Memory ran out on {device} even with small windows: the CPU took over."
-    return on_cpu.device, _window_for(shape, on_cpu, network), sentence
+    sentence = f"The device {device} can't run this model: the CPU took over."
+    if trouble.kind == "memory":
+        sentence = f"Memory ran out on {device} even with small windows: the CPU took over."
+    return on_cpu, _window_for(shape, on_cpu, network), sentence
 
 
 def _window_for(shape: tuple[int, ...], options: InferenceOptions, network: GliomaNetwork) -> int | None:
     """The edge of windows, a multiple of the network's; None when all fits into memory by the estimate."""
     multiple = network.spec.multiple
     if options.window is not None:
-        return -(-options.window // multiple) * multiple
-    budget = _SHARE_OF_FREE_MEMORY * free_memory_bytes(options.device)
-    voxels = float(np.prod([-(-s // multiple) * multiple for s in shape]))
-    if voxels * options.bytes_per_voxel <= budget:
-        return None
-    edge = int((budget / options.bytes_per_voxel) ** (1 / 3)) // multiple * multiple
-    return max(edge, -(-_SMALLEST_WINDOW // multiple) * multiple)
+        return rounded_up(options.window, multiple)
+    free = free_memory_bytes(options.device)
+    if options.device.type == "cuda":
+        free = min(free, _MOST_ON_A_GPU_BYTES)
+    return Budget(free, options.bytes_per_voxel).window_for(shape, multiple)
 
 
 @torch.inference_mode()
 def _run(
-    network: GliomaNetwork,
-    prepared: NetworkInput,
-    options: InferenceOptions,
-    device: torch.device,
-    window: int | None,
-    tick: Tick,
+    network: GliomaNetwork, prepared: NetworkInput, options: InferenceOptions, window: int | None, tick: Tick
 ) -> npt.NDArray[np.float32]:
-    network = network.to(device)
-    image = torch.from_numpy(prepared.array)[None]
+    """Probabilities (class, z, y, x), background (class 0) outside the brain: the input is empty there."""
+    device = options.device
+    network = _placed(network, options)
+    image = _sent(prepared.array, device)
     passes = 2 if options.mirror else 1
-    total = torch.zeros((network.spec.classes, *prepared.array.shape[1:]))
+    total: torch.Tensor | None = None
     for number in range(passes):
-        view = image.flip(_LEFT_RIGHT) if number else image
 
         def part(share: float, number: int = number) -> None:
             tick((number + share) / passes)
 
-        if window is None:
-            made = _forward(network, view, device, options.temperature)[0]
-            part(1.0)
-        else:
-            brain = np.flip(prepared.brain, 2) if number else prepared.brain
-            made = _slide(network, view, brain, device, window, options.temperature, part)
-        total += made.flip(_LEFT_RIGHT - 1) if number else made
-    return (total / passes).numpy()
+        view = image.flip(_LEFT_RIGHT) if number else image
+        brain = prepared.brain[..., ::-1] if number else prepared.brain
+        made = _pass(network, view, brain, options, window, part)
+        made = made.flip(_LEFT_RIGHT) if number else made
+        total = made if total is None else total.add_(made)
+    assert total is not None
+    total = total.div_(passes) if passes > 1 else total
+    outside = _sent(~prepared.brain, device)
+    total.masked_fill_(outside, 0.0)
+    total[0].masked_fill_(outside, 1.0)
+    return _fetched(total)
 
 
-def _forward(
-    network: GliomaNetwork, image: torch.Tensor, device: torch.device, temperature: float
-) -> torch.Tensor:
-    """Probabilities (batch, class, z, y, x) on the CPU; half precision on CUDA."""
-    with torch.autocast("cuda", torch.float16, enabled=device.type == "cuda"):
-        logits = network(image.to(device))
-    return torch.softmax(logits.float() / temperature, dim=1).cpu()
+def _placed(network: GliomaNetwork, options: InferenceOptions) -> GliomaNetwork:
+    """The network on its device. Channels last is what tensor cores want; on processors it gains nothing."""
+    if options.device.type != "cuda":
+        return network.to(options.device, torch.float32)
+    number_type = torch.float16 if options.half_now else torch.float32
+    network = network.to(options.device, number_type)
+    return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
 
-def window_weights(window: int) -> torch.Tensor:
-    """Gaussian weights of one window (z, y, x): sigma an eighth of the edge, 1 in the middle, at least 1e-3.
-
-    As nnU-Net weighs its tiles (Isensee et al. 2021).
-    """
-    axis = torch.arange(window) - (window - 1) / 2
-    line = torch.exp(-0.5 * (axis / (window / 8)) ** 2)
-    return (line[:, None, None] * line[None, :, None] * line[None, None, :]).clamp_min(1e-3)
+def _sent(array: npt.NDArray, device: torch.device) -> torch.Tensor:
+    """The array on the device; to CUDA through pinned memory, without waiting."""
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
-def _starts(length: int, window: int, multiple: int) -> list[int]:
-    """First voxels of windows along one axis: evenly spread multiples, overlapping by at least half."""
-    if length <= window:
-        return [0]
-    step = max(int(window * (1 - _OVERLAP)) // multiple, 1) * multiple
-    count = -(-(length - window) // step) + 1
-    return [i * (length - window) // (count - 1) // multiple * multiple for i in range(count)]
+def _fetched(tensor: torch.Tensor) -> npt.NDArray[np.float32]:
+    """The tensor as an array; from CUDA through pinned memory."""
+    if tensor.device.type != "cuda":
+        return np.ascontiguousarray(tensor.cpu().numpy())
+    pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    pinned.copy_(tensor, non_blocking=True)
+    torch.cuda.synchronize(tensor.device)
+    # The pinned pages go back to the system: the result lives on while files are written.
+    return pinned.numpy().copy()
 
 
-def windows(shape: tuple[int, ...], window: int, multiple: int = 1) -> Iterator[tuple[slice, slice, slice]]:
-    """The boxes (slices z, y, x) that cover an array of ``shape`` (each axis at least ``window``).
-
-    Where ``shape`` and ``window`` are multiples of ``multiple``, so are the boxes' corners: the network then
-    pools the same voxels together as in one pass.
-    """
-    for z in _starts(shape[0], window, multiple):
-        for y in _starts(shape[1], window, multiple):
-            for x in _starts(shape[2], window, multiple):
-                yield slice(z, z + window), slice(y, y + window), slice(x, x + window)
-
-
-def _slide(
+def _pass(
     network: GliomaNetwork,
     image: torch.Tensor,
     brain: npt.NDArray[np.bool_],
-    device: torch.device,
-    window: int,
-    temperature: float,
+    options: InferenceOptions,
+    window: int | None,
     tick: Tick,
 ) -> torch.Tensor:
-    """Weighted mean of overlapping windows; where no window saw brain, background (class 0)."""
-    size, multiple = image.shape[2:], network.spec.multiple
-    pad = [max(window - s, -s % multiple) for s in size]
-    image = torch.nn.functional.pad(image, [0, pad[2], 0, pad[1], 0, pad[0]])
-    inside = np.pad(brain, [(0, p) for p in pad])
-    total = torch.zeros((network.spec.classes, *image.shape[2:]))
-    weight = torch.zeros(image.shape[2:])
-    gaussian = window_weights(window)
-    boxes = [box for box in windows(tuple(image.shape[2:]), window, multiple) if inside[box].any()]
-    for number, box in enumerate(boxes, 1):
-        total[(slice(None), *box)] += _forward(network, image[(..., *box)], device, temperature)[0] * gaussian
-        weight[box] += gaussian
-        tick(number / len(boxes))
-    unseen = weight == 0
-    total /= weight.clamp_min(1e-6)
-    total[0][unseen] = 1.0
+    """Probabilities (class, z, y, x) of the whole image (channel, z, y, x), on its device."""
+    if window is None:
+        with _told(network, tick):
+            made = _forward(network, image, options)
+        tick(1.0)
+        return made
+    size = image.shape[1:]
+    added, boxes = window_grid(tuple(size), brain, window, network.spec.multiple)
+    image = torch.nn.functional.pad(image, [0, added[2], 0, added[1], 0, added[0]])
+    weights = torch.from_numpy(window_weights(window)).to(image.device)
+    total = image.new_zeros((network.spec.classes, *image.shape[1:]))
+    seen = image.new_zeros(image.shape[1:])
+    slide(lambda part: _forward(network, part, options), image, boxes, weights, total, seen, tick)
     return total[:, : size[0], : size[1], : size[2]]
+
+
+def _forward(network: GliomaNetwork, image: torch.Tensor, options: InferenceOptions) -> torch.Tensor:
+    """Probabilities (class, z, y, x) float32 of (channel, z, y, x), on the image's device."""
+    batch = image[None]
+    if options.half_now:
+        batch = batch.half()
+    if options.device.type == "cuda":
+        batch = batch.contiguous(memory_format=torch.channels_last_3d)
+    return torch.softmax(network(batch)[0].float().div_(options.temperature), dim=0)
+
+
+@contextmanager
+def _told(network: GliomaNetwork, tick: Callable[[float], None]) -> Iterator[None]:
+    """Inside, ``tick`` is told after every block, so that even one pass shows progress and can be stopped.
+
+    The share is that of blocks, each weighed by the voxels it works on.
+    """
+    depth = network.spec.depth
+    stages = [*network.encoder, network.bottleneck, *network.decoder]
+    voxels = [8.0 ** -min(level, 2 * depth - level) for level in range(len(stages))]
+    reached = np.cumsum(voxels) / sum(voxels)
+    hooks = [
+        stage.register_forward_hook(lambda *_, share=float(share): tick(min(share, 0.999)))
+        for stage, share in zip(stages, reached, strict=True)
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ import torch
 from GliomaSegLib.errors import Cancelled, OutOfMemory
 from GliomaSegLib.intake.preparation import NetworkInput
 from GliomaSegLib.model import inference
-from GliomaSegLib.model.inference import InferenceOptions, Prediction, predict, window_weights, windows
+from GliomaSegLib.model.inference import InferenceOptions, Prediction, predict
 from GliomaSegLib.model.network import GliomaNetwork, NetworkSpec
 
 MakeInput = Callable[..., NetworkInput]
@@ -128,17 +127,19 @@ def failing(
     tried: list[tuple[str, int]] = []
     forward = inference._forward
 
-    def pretended(
-        network: GliomaNetwork, image: torch.Tensor, device: torch.device, temperature: float
-    ) -> torch.Tensor:
-        edge = max(image.shape[2:])
-        tried.append((device.type, edge))
-        if fails(device, edge):
+    def pretended(network: GliomaNetwork, image: torch.Tensor, options: InferenceOptions) -> torch.Tensor:
+        edge = max(image.shape[1:])
+        tried.append((options.device.type, edge))
+        if fails(options.device, edge):
             raise error
-        return forward(network, image, torch.device("cpu"), temperature)
+        return forward(network, image, replace(options, device=torch.device("cpu")))
 
     monkeypatch.setattr(inference, "_forward", pretended)
-    monkeypatch.setattr(GliomaNetwork, "to", lambda self, device: self)
+    monkeypatch.setattr(inference, "_placed", lambda network, options: network)
+    monkeypatch.setattr(
+        inference, "_sent", lambda array, device: torch.from_numpy(np.ascontiguousarray(array))
+    )
+    monkeypatch.setattr(inference, "_give_back", lambda device: None)
     monkeypatch.setattr(inference, "free_memory_bytes", lambda device: 1e12)
     return tried
 
@@ -229,23 +230,7 @@ def test_predicting_leaves_the_network_as_it_was(trained: Trained, make_input: M
     assert all(torch.equal(after[name], before[name]) for name in before)
 
 
-@pytest.mark.parametrize(("length", "multiple"), [(16, 1), (17, 1), (33, 1), (101, 1), (48, 4), (92, 4)])
-def test_windows_cover_an_axis_and_overlap_by_half(length: int, multiple: int) -> None:
-    starts = sorted({box[2].start for box in windows((16, 16, length), 16, multiple)})
-    assert starts[0] == 0 and starts[-1] == length - 16
-    assert all(b - a <= 8 for a, b in pairwise(starts))
-    assert all(start % multiple == 0 for start in starts)
-
-
 def test_a_forced_window_is_rounded_up_to_what_the_network_can_pool(
     trained: Trained, make_input: MakeInput
 ) -> None:
     assert predict(trained(TINY), make_input((20, 20, 20)), replace(CPU, window=13)).window == 16
-
-
-def test_window_weights_are_highest_in_the_middle_and_never_nothing() -> None:
-    weights = window_weights(32)
-    assert weights.shape == (32, 32, 32)
-    assert weights.min() == pytest.approx(1e-3) and weights.max() <= 1
-    assert weights[16, 16, 16] == weights.max() and weights[16, 16, 16] > weights[16, 16, 8]
-    assert torch.equal(weights, weights.flip(0)) and torch.allclose(weights, weights.transpose(0, 2))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..weights import ModelDescription
 
 _ENGINES: dict[str, dict[str, str]] = {
-    "native": {"torch": "torch_engine"},
+    "native": {"openvino": "openvino_engine", "torch": "torch_engine"},
 }
 """By kind of model: the engines that run it, the preferred first, and the module of each.
 

@@ -21,13 +21,15 @@ class EngineOptions:
 
     ``device``: auto, cpu, cuda, cuda:N or mps. ``window``: edge of the sliding window in voxels, None to let
     the engine decide. ``mirror``: average with the left-right mirror image. ``threads``: of the processor,
-    None for all that the system gives.
+    None for all that the system gives. ``precision``: auto takes half precision on CUDA and eight bits where
+    a model's own record allows them; full is float32 everywhere.
     """
 
     device: str = "auto"
     window: int | None = None
     mirror: bool = False
     threads: int | None = None
+    precision: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,16 @@ class Prediction:
     """``probabilities`` (class, z, y, x) float32, summing to 1, on the grid of the network's input.
 
     ``window`` is the edge that was used, None for one pass; ``device`` where; ``warnings`` what fell back.
-    ``engine`` is what ran the network, with its version where that is not torch's.
+    ``engine`` is what ran the network, with its version where that is not torch's, and its number type.
+    ``threads``: of the processor, that it was given.
     """
 
     probabilities: npt.NDArray[np.float32]
     window: int | None
     device: str
     warnings: tuple[str, ...] = ()
-    engine: str = "torch"
+    engine: str = "torch float32"
+    threads: int = 1
 
 
 class Engine(Protocol):

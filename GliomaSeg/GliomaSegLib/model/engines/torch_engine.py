@@ -27,8 +27,13 @@ class TorchEngine:
     name = "torch"
 
     def __init__(self, description: ModelDescription, options: EngineOptions) -> None:
+        import torch
+
         from ..devices import choose_device
         from ..inference import InferenceOptions
+
+        if options.threads:
+            torch.set_num_threads(options.threads)
 
         self._options = InferenceOptions(
             choose_device(options.device),
@@ -36,6 +41,7 @@ class TorchEngine:
             options.mirror,
             description.temperature,
             description.bytes_per_voxel,
+            half=options.precision == "auto",
         )
         self._network = load_network(description)
 

@@ -1,0 +1,120 @@
+"""Sliding windows, for any engine: which boxes, how they are weighed, how they are joined. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Box = tuple[slice, slice, slice]
+Forward = Callable[[Any], Any]
+"""Channels (channel, z, y, x) of one window to probabilities (class, z, y, x), arrays of one library."""
+
+SMALLEST_WINDOW = 32
+_OVERLAP = 0.5
+_SHARE_OF_FREE_MEMORY = 0.7
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a pass may take: ``bytes_free`` of memory, at ``bytes_per_voxel`` of the padded input."""
+
+    bytes_free: float
+    bytes_per_voxel: float
+
+    def window_for(self, shape: tuple[int, ...], multiple: int) -> int | None:
+        """The edge of windows, a multiple of ``multiple``; None when ``shape`` fits whole."""
+        bytes_usable = _SHARE_OF_FREE_MEMORY * self.bytes_free
+        voxels = float(np.prod([-(-s // multiple) * multiple for s in shape]))
+        if voxels * self.bytes_per_voxel <= bytes_usable:
+            return None
+        edge = int((bytes_usable / self.bytes_per_voxel) ** (1 / 3)) // multiple * multiple
+        return max(edge, rounded_up(SMALLEST_WINDOW, multiple))
+
+
+def rounded_up(length: int, multiple: int) -> int:
+    """The smallest multiple that is at least ``length``.
+
+    >>> rounded_up(33, 16)
+    48
+    """
+    return -(-length // multiple) * multiple
+
+
+def smaller_window(window: int | None, shape: tuple[int, ...]) -> int | None:
+    """Half the window (of the longest axis, for one pass), a multiple of 16; None below the smallest.
+
+    >>> smaller_window(None, (90, 140, 70)), smaller_window(64, (90, 140, 70)), smaller_window(32, (9, 9, 9))
+    (64, 32, None)
+    """
+    half = (window if window is not None else max(shape)) // 2 // 16 * 16
+    return half if half >= SMALLEST_WINDOW else None
+
+
+def window_weights(window: int) -> npt.NDArray[np.float32]:
+    """Gaussian weights of one window (z, y, x): sigma an eighth of the edge, 1 in the middle, at least 1e-3.
+
+    As nnU-Net weighs its tiles (Isensee et al. 2021).
+    """
+    axis = np.arange(window) - (window - 1) / 2
+    line = np.exp(-0.5 * (axis / (window / 8)) ** 2).astype(np.float32)
+    return np.maximum(line[:, None, None] * line[None, :, None] * line[None, None, :], np.float32(1e-3))
+
+
+def _starts(length: int, window: int, multiple: int) -> list[int]:
+    """First voxels of windows along one axis: evenly spread multiples, overlapping by at least half."""
+    if length <= window:
+        return [0]
+    step = max(int(window * (1 - _OVERLAP)) // multiple, 1) * multiple
+    count = -(-(length - window) // step) + 1
+    return [i * (length - window) // (count - 1) // multiple * multiple for i in range(count)]
+
+
+def windows(shape: tuple[int, ...], window: int, multiple: int = 1) -> Iterator[Box]:
+    """The boxes (slices z, y, x) that cover an array of ``shape`` (each axis at least ``window``).
+
+    Where ``shape`` and ``window`` are multiples of ``multiple``, so are the boxes' corners: the network then
+    pools the same voxels together as in one pass.
+    """
+    for z in _starts(shape[0], window, multiple):
+        for y in _starts(shape[1], window, multiple):
+            for x in _starts(shape[2], window, multiple):
+                yield slice(z, z + window), slice(y, y + window), slice(x, x + window)
+
+
+def window_grid(
+    shape: tuple[int, ...], brain: npt.NDArray[np.bool_], window: int, multiple: int
+) -> tuple[tuple[int, int, int], list[Box]]:
+    """The voxels to add at the far ends (z, y, x), and the boxes that hold any of ``brain`` (z, y, x)."""
+    added = tuple(max(window - s, -s % multiple) for s in shape)
+    inside = np.pad(brain, [(0, a) for a in added])
+    boxes = [box for box in windows(inside.shape, window, multiple) if inside[box].any()]
+    return (added[0], added[1], added[2]), boxes
+
+
+def slide(
+    forward: Forward,
+    image: Any,
+    boxes: list[Box],
+    weights: Any,
+    total: Any,
+    seen: Any,
+    tick: Callable[[float], None],
+) -> Any:
+    """Weighted mean of overlapping windows; where no window was, background (class 0).
+
+    ``image`` (channel, z, y, x) is padded as ``window_grid`` says; ``weights`` are those of one window;
+    ``total`` (class, z, y, x) and ``seen`` (z, y, x) are zeros to add up in. Arrays of numpy or torch alike,
+    wherever they lie. Returns ``total``.
+    """
+    for number, box in enumerate(boxes, 1):
+        total[(slice(None), *box)] += forward(image[(slice(None), *box)]) * weights
+        seen[box] += weights
+        tick(number / len(boxes))
+    unseen = seen == 0
+    total /= seen + unseen
+    total[0][unseen] = 1.0
+    return total
