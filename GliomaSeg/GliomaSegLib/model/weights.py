@@ -19,6 +19,17 @@ from ..errors import ModelRefused
 from ..intake.preparation import InputSpec
 from ..labels import CLASS_NAMES
 from ..locations import models_folder
+from .foreign import (
+    REQUIRED,
+    RUNTIMES,
+    Foreign,
+    ModelFile,
+    joint_sha256,
+    plain_file_name,
+    read_foreign,
+    read_input,
+    smallest_volumes,
+)
 from .spec import NetworkSpec
 
 if TYPE_CHECKING:
@@ -30,6 +41,9 @@ MODEL_FILE = "model.json"
 DEFAULT_MODEL = "gliomaseg-small"
 ARCHITECTURE = "residual-attention-unet-3d"
 FORMAT = 1
+NATIVE = "native"
+_LARGEST_BYTES = 5_000_000
+_UPDATE = "Update GliomaSeg."
 _REQUIRED = (
     "format", "name", "version", "licence", "architecture", "network", "input", "classes", "temperature",
     "clean_up", "weights", "inference", "training_data", "scores",
@@ -43,13 +57,13 @@ class ModelDescription:
     ``classes``: abbreviation of each output channel. ``temperature`` divides the logits (calibration).
     ``smallest_ml``: by abbreviation, islands below this volume are removed. ``bytes_per_voxel``: peak memory
     of one pass, as measured, for each voxel of the padded input. ``facts`` is the whole file. ``runtime``:
-    the kind of model, by which ``engines`` chooses.
+    the kind of model, by which ``engines`` chooses; ``foreign``: how to run one that is not ours.
     """
 
     folder: Path
     name: str
     version: str
-    network: NetworkSpec
+    network_spec: NetworkSpec | None
     input: InputSpec
     classes: tuple[str, ...]
     temperature: float
@@ -58,7 +72,20 @@ class ModelDescription:
     sha256: str
     bytes_per_voxel: float
     facts: dict[str, Any]
-    runtime: str = "native"
+    runtime: str = NATIVE
+    foreign: Foreign | None = None
+
+    @property
+    def network(self) -> NetworkSpec:
+        """What our own network is made of. Raises ``ValueError`` for a model of another program."""
+        if self.network_spec is None:
+            raise ValueError(f"{self.name} is of the kind {self.runtime} and has no network of ours")
+        return self.network_spec
+
+    @property
+    def files(self) -> tuple[ModelFile, ...]:
+        """The files that are checked before the model runs."""
+        return self.foreign.files if self.foreign else (ModelFile(self.weights_file.name, self.sha256),)
 
 
 def bundled_models() -> list[str]:
@@ -90,26 +117,37 @@ def _refused(name: str, reason: str, remedy: str = "Install it again.") -> Model
 
 def read_description(folder: Path) -> ModelDescription:
     """Read and check ``model.json``. Raises ``ModelRefused`` with what is wrong."""
-    update = "Update GliomaSeg."
-    try:
-        facts = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise _refused(folder.name, f"its {MODEL_FILE} is not readable JSON") from error
-    if not isinstance(facts, dict):
-        raise _refused(folder.name, f"its {MODEL_FILE} holds no settings")
-    if missing := [key for key in _REQUIRED if key not in facts]:
+    facts = read_facts(folder)
+    runtime = facts.get("runtime", NATIVE)
+    if runtime not in (NATIVE, *RUNTIMES):
+        raise _refused(folder.name, f"this version can't run models of the kind {runtime!r}", _UPDATE)
+    if missing := [key for key in (_REQUIRED if runtime == NATIVE else REQUIRED) if key not in facts]:
         raise _refused(folder.name, f"its {MODEL_FILE} lacks {', '.join(missing)}")
     if facts["format"] != FORMAT:
-        raise _refused(folder.name, f"it has format {facts['format']}, this version reads {FORMAT}", update)
-    if facts["architecture"] != ARCHITECTURE:
+        raise _refused(folder.name, f"it has format {facts['format']}, this version reads {FORMAT}", _UPDATE)
+    if runtime == NATIVE and facts["architecture"] != ARCHITECTURE:
         reason = f"this version can't run the architecture {facts['architecture']!r}"
-        raise _refused(folder.name, reason, update)
+        raise _refused(folder.name, reason, _UPDATE)
     try:
-        return _checked(folder, facts)
+        return _checked(folder, facts) if runtime == NATIVE else _checked_foreign(folder, facts)
     except KeyError as error:
         raise _refused(folder.name, f"its {MODEL_FILE} lacks {error.args[0]}") from error
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise _refused(folder.name, f"its {MODEL_FILE} is wrong ({error})") from error
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """``model.json`` as it stands, an object. Raises ``ModelRefused`` when it is none, or above 5 MB."""
+    path = folder / MODEL_FILE
+    try:
+        if path.stat().st_size > _LARGEST_BYTES:
+            raise _refused(folder.name, f"its {MODEL_FILE} is larger than {_LARGEST_BYTES // 10**6} MB")
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise _refused(folder.name, f"its {MODEL_FILE} is not readable JSON") from error
+    if not isinstance(facts, dict):
+        raise _refused(folder.name, f"its {MODEL_FILE} holds no settings")
+    return facts
 
 
 def _checked(folder: Path, facts: dict[str, Any]) -> ModelDescription:
@@ -121,22 +159,42 @@ def _checked(folder: Path, facts: dict[str, Any]) -> ModelDescription:
         raise ValueError(f"classes must be distinct and from {', '.join(CLASS_NAMES)}, background first")
     if network.classes != len(classes) or network.in_channels != len(spec.channels):
         raise ValueError("the network's channels do not fit its classes and sequences")
-    temperature = float(facts["temperature"])
-    if not 0.05 <= temperature <= 20:
-        raise ValueError("temperature must be from 0.05 to 20")
-    smallest = {str(k): float(v) for k, v in facts["clean_up"]["smallest_ml"].items()}
-    if not set(smallest) <= set(CLASS_NAMES[1:]) or not all(ml >= 0 for ml in smallest.values()):
-        raise ValueError("clean_up.smallest_ml must name structures, with volumes of at least 0 ml")
-    file_name = str(facts["weights"]["file"])
-    if Path(file_name).name != file_name:
-        raise ValueError("weights.file must be a file name without folders")
+    temperature = _temperature(facts["temperature"])
+    smallest = smallest_volumes(facts)
+    file_name = plain_file_name(str(facts["weights"]["file"]))
     bytes_per_voxel = float(facts["inference"]["bytes_per_voxel"])
     if not bytes_per_voxel > 0:
         raise ValueError("inference.bytes_per_voxel must be above 0")
     return ModelDescription(
-        folder, str(facts["name"]), str(facts["version"]), network, spec, classes, temperature, smallest,
+        folder, _line(facts, "name"), _line(facts, "version"), network, spec, classes, temperature, smallest,
         folder / file_name, str(facts["weights"]["sha256"]), bytes_per_voxel, facts,
     )  # fmt: skip
+
+
+def _checked_foreign(folder: Path, facts: dict[str, Any]) -> ModelDescription:
+    temperature = _temperature(facts.get("temperature", 1.0))
+    foreign = read_foreign(facts, temperature)
+    smallest = smallest_volumes({"clean_up": {"smallest_ml": {}}, **facts})
+    return ModelDescription(
+        folder, _line(facts, "name"), _line(facts, "version"), None, read_input(facts["input"]),
+        foreign.output.classes, temperature, smallest, folder / foreign.files[0].name,
+        joint_sha256(foreign.files), foreign.bytes_per_voxel, facts, str(facts["runtime"]), foreign,
+    )  # fmt: skip
+
+
+def _line(facts: dict[str, Any], key: str) -> str:
+    """A text that may be printed: nothing in it moves the cursor or forges a second line."""
+    text = facts[key]
+    if not isinstance(text, str) or not text.strip() or len(text) > 100 or not text.isprintable():
+        raise ValueError(f"{key} must be one line of 1 to 100 characters")
+    return text
+
+
+def _temperature(told: Any) -> float:
+    temperature = float(told)
+    if not 0.05 <= temperature <= 20:
+        raise ValueError("temperature must be from 0.05 to 20")
+    return temperature
 
 
 def file_sha256(path: Path) -> str:
@@ -153,7 +211,7 @@ def load_network(description: ModelDescription) -> GliomaNetwork:
     from .network import build_network
 
     name = description.name
-    _check_file(description)
+    check_files(description)
     tensors = _read_tensors(description)
     try:
         network = build_network(description.network, seed=0)
@@ -168,10 +226,13 @@ def read_arrays(description: ModelDescription) -> dict[str, npt.NDArray[np.float
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    _check_file(description)
+    check_files(description)
     try:
         stored = load_file(description.weights_file)
-    except (SafetensorError, OSError, KeyError) as error:
+    except TypeError:
+        # NumPy has no bfloat16; torch reads it.
+        return {name: tensor.numpy() for name, tensor in _read_tensors(description).items()}
+    except (SafetensorError, OSError) as error:
         raise _refused(description.name, f"{description.weights_file.name} is no safetensors file") from error
     arrays = {name: np.asarray(array, np.float32) for name, array in stored.items()}
     if not all(bool(np.isfinite(array).all()) for array in arrays.values()):
@@ -179,14 +240,17 @@ def read_arrays(description: ModelDescription) -> dict[str, npt.NDArray[np.float
     return arrays
 
 
-def _check_file(description: ModelDescription) -> None:
-    name, file = description.name, description.weights_file.name
-    if not description.weights_file.is_file():
-        raise _refused(name, f"{file} is missing")
-    if file_sha256(description.weights_file) != description.sha256:
-        raise _refused(
-            name, f"the checksum of {file} is not the one in {MODEL_FILE}: it was damaged or changed"
-        )
+def check_files(description: ModelDescription) -> None:
+    """Compare every file of a model with its checksum. Raises ``ModelRefused`` for the first that is off."""
+    name = description.name
+    for file in description.files:
+        path = description.folder / file.name
+        if not path.is_file():
+            raise _refused(name, f"{file.name} is missing")
+        if file_sha256(path) != file.sha256:
+            raise _refused(
+                name, f"the checksum of {file.name} is not the one in {MODEL_FILE}: it was damaged or changed"
+            )
 
 
 def _read_tensors(description: ModelDescription) -> dict[str, torch.Tensor]:

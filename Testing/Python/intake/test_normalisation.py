@@ -7,7 +7,6 @@ import pytest
 
 from GliomaSegLib.intake.normalisation import METHODS, channel_scale, foreground_mask, normalise
 
-
 SCALED = tuple(method for method in METHODS if method != "none")
 
 

@@ -16,7 +16,7 @@ _DIRECTIONS = {"x": "LR", "y": "PA", "z": "SI"}
 
 @dataclass(frozen=True)
 class Layout:
-    """``axes``: the order of the array's axes: ``zyx`` is ours and SimpleITK's, ``xyz`` nibabel's and MONAI's.
+    """``axes``: the order of the array's axes; ``zyx`` is ours and SimpleITK's, ``xyz`` MONAI's.
 
     ``orientation``: where x, y and z grow to: ``LPS`` is ours and DICOM's, ``RAS`` NIfTI's and MONAI's.
     """
