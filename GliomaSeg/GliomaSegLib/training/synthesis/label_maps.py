@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from ...errors import missing_extra
 from ...intake.volume import Grid
+from .anatomy import above_cerebellum, find_midline
 from .fields import BoolArray, FloatArray, bounding_box, distance_mm
 from .sources import MARGIN_MM, crop_grid, lps_grid, resampled
 
@@ -153,9 +154,7 @@ def load_icbm(spacing_mm: float) -> LabelAnatomy:
     shares[PARTS.index("cortex")] = grey
     shares[PARTS.index("white")] = white
     shares[PARTS.index("fluid")] = np.clip(1 - grey - white, 0, 1)
-    rows = np.flatnonzero(brain.any(axis=(1, 2)))
-    cerebrum = brain.copy()
-    cerebrum[: rows[0] + int(0.36 * len(rows))] = False
+    cerebrum = above_cerebellum(brain, find_midline(brain), spacing_mm)
     return _cropped("ICBM152", shares * brain, brain, cerebrum, grid)
 
 

@@ -51,10 +51,12 @@ def choose_centre(
 ) -> np.ndarray:
     """A voxel (z, y, x) in the cerebrum to start from, away from ``taken`` where the brain has room.
 
-    Superficial lesions start within a radius of the surface, deep ones beneath it.
+    Superficial lesions start within a radius of the surface, deep ones beneath it; one in twenty-five may
+    start in the cerebellum or brainstem.
     """
     radius = radius_mm(max(plan.cavity_ml, plan.et_ml + plan.netc_ml, 0.5))
-    free = anatomy.cerebrum & (anatomy.tissue >= GREY) & ~taken
+    place = anatomy.brain if rng.random() < 0.04 else anatomy.cerebrum
+    free = place & (anatomy.tissue >= GREY) & ~taken
     if plan.superficial:
         good = free & (anatomy.depth_mm <= max(4.0, 0.8 * radius))
     else:
@@ -165,10 +167,10 @@ def _add_enhancement(
     labels: np.ndarray,
 ) -> None:
     """Enhancing tissue and non-enhancing core beside a cavity (or alone), written into ``labels``."""
-    if plan.et_ml <= 0:
+    if plan.et_ml + plan.netc_ml <= 0:
         return
     cavity = labels == RC
-    style = plan.et_style if cavity.any() else "nodule"
+    style = plan.et_style if cavity.any() and plan.et_ml > 0 else "nodule"
     shares = rng.dirichlet(np.r_[6.0, np.ones(plan.satellites)])
     if style == "wall":
         _wall_segments(rng, anatomy, shares[0] * plan.et_ml, cavity, room, labels)
@@ -242,8 +244,8 @@ def _nodule(
         rng, shape, max(radius, 3 * spacing), spacing
     )
     whole = fill_to_volume(cost, room & (labels == 0), et_ml + netc_ml, anatomy.voxel_ml)
-    labels[whole] = ET
-    if netc_ml > 0 and whole.any():
+    labels[whole] = ET if et_ml > 0 else NETC
+    if et_ml > 0 and netc_ml > 0 and whole.any():
         labels[_inner_part(rng, whole, netc_ml, anatomy)] = NETC
 
 

@@ -67,8 +67,8 @@ def cavity_fluid(rng: np.random.Generator, brain_fluid: dict[str, float]) -> Mat
 
 def solid_core(rng: np.random.Generator) -> Material:
     """Necrosis or non-enhancing tumour."""
-    core = {"t1": (0.38, 0.95), "t1c": (0.4, 1.0), "t2": (1.15, 3.3), "flair": (0.95, 2.2)}
-    return _follow(rng, _draw(rng, core, (0.05, 0.22)), -0.12, 0.12)
+    core = {"t1": (0.38, 0.95), "t1c": (0.4, 1.0), "t2": (1.15, 3.3), "flair": (0.8, 2.2)}
+    return _follow(rng, _draw(rng, core, (0.02, 0.22)), -0.12, 0.12)
 
 
 def cyst_fluid(rng: np.random.Generator) -> Material:
@@ -79,14 +79,16 @@ def cyst_fluid(rng: np.random.Generator) -> Material:
 
 def hyperintensity(rng: np.random.Generator) -> Material:
     """Oedema, infiltration or treatment change."""
-    bright = {"t1": (0.68, 1.0), "t1c": (0.68, 1.0), "t2": (1.25, 2.5), "flair": (1.25, 2.15)}
-    return _follow(rng, _draw(rng, bright, (0.06, 0.2)), -0.06, 0.06)
+    bright = {"t1": (0.65, 1.02), "t1c": (0.65, 1.02), "t2": (1.25, 2.6), "flair": (1.22, 2.2)}
+    faint = {"t1": (0.75, 1.02), "t1c": (0.75, 1.02), "t2": (1.12, 1.6), "flair": (1.14, 1.35)}
+    ranges = faint if rng.random() < 0.2 else bright
+    return _follow(rng, _draw(rng, ranges, (0.02, 0.2)), -0.06, 0.06)
 
 
 def enhancing(rng: np.random.Generator) -> Material:
     """Enhancing tissue: at least an eighth of white matter brighter after contrast than before."""
     bright = {"t1": (0.75, 1.12), "t1c": (1.08, 2.1), "t2": (1.1, 2.4), "flair": (1.05, 2.0)}
-    material = _draw(rng, bright, (0.08, 0.25))
+    material = _draw(rng, bright, (0.03, 0.25))
     ratio = dict(material.ratio)
     ratio["t1c"] = max(ratio["t1c"], ratio["t1"] + float(rng.uniform(0.12, 0.4)))
     return Material(ratio, material.texture)

@@ -48,8 +48,11 @@ def draw_plan(rng: np.random.Generator) -> LesionPlan:
         return _treated(rng)
     if style == "none":
         return LesionPlan("none")
-    core = _volume(rng, 20.0, 1.0, 1.0, 120.0)
-    snfh = _volume(rng, 30.0, 0.9, 1.0, 140.0)
+    small = rng.random() < 0.3
+    core = _volume(rng, 3.0, 0.9, 0.3, 20.0) if small else _volume(rng, 20.0, 1.0, 1.0, 120.0)
+    snfh = _volume(rng, 8.0, 1.0, 0.5, 60.0) if small else _volume(rng, 30.0, 0.9, 1.0, 140.0)
+    if rng.random() < 0.1:
+        snfh = 0.0
     share = float(rng.uniform(0.25, 0.8)) if style == "ring" else 0.0
     if style == "cystic" and rng.random() < 0.5:
         share = float(rng.uniform(0.03, 0.25))
@@ -92,13 +95,15 @@ def _treated(rng: np.random.Generator) -> LesionPlan:
     """A plan with a cavity (in nine of ten)."""
     cavity = 0.0 if rng.random() < 0.1 else _volume(rng, 9.0, 1.25, 0.2, 80.0)
     et = 0.0 if rng.random() < 0.34 else _volume(rng, 3.0, 1.3, 0.1, 50.0)
-    netc = 0.0 if et == 0 or rng.random() < 0.25 else _volume(rng, 1.0, 1.1, 0.05, 15.0)
-    snfh = 0.0 if rng.random() < 0.04 else _volume(rng, 32.0, 0.9, 1.0, 160.0)
+    netc = 0.0 if rng.random() < (0.25 if et > 0 else 0.75) else _volume(rng, 1.5, 1.2, 0.05, 20.0)
+    snfh = _volume(rng, 6.0, 1.0, 0.3, 40.0) if rng.random() < 0.3 else _volume(rng, 35.0, 0.8, 1.0, 160.0)
+    if rng.random() < 0.12:
+        snfh = 0.0
     return LesionPlan(
         "treated",
         cavity_ml=cavity,
         et_ml=et,
-        netc_ml=min(netc, 1.5 * et),
+        netc_ml=min(netc, 2.5 * et) if et > 0 else netc,
         snfh_ml=snfh,
         et_style=str(rng.choice(["wall", "nodule", "apart"], p=[0.45, 0.4, 0.15])),
         satellites=int(rng.choice([0, 1, 2], p=[0.75, 0.17, 0.08])) if et > 0 else 0,
