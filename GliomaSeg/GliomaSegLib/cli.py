@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from . import __version__
+from .cli_cohort import COHORT_VERBS
+from .cli_numbers import positive, window
 from .cli_results import RESULT_VERBS
 from .errors import Cancelled, GliomaSegError, OutOfMemory
 from .intake.volume import ROLE_NAMES, ROLES
@@ -30,6 +32,8 @@ def _segment(arguments: argparse.Namespace) -> None:
         brain_mask=arguments.brain_mask,
         model=arguments.model,
         device=arguments.device,
+        engine=arguments.engine,
+        precision=arguments.precision,
         mirror=arguments.mirror,
         window=arguments.window,
         threads=arguments.threads,
@@ -47,10 +51,13 @@ def _segment(arguments: argparse.Namespace) -> None:
 def _roles(arguments: argparse.Namespace) -> None:
     from .intake.exam import roles_table
 
-    rows = roles_table(arguments.folder)
+    rows, told = roles_table(arguments.folder)
     widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in rows[0]}
     for row in ({name: name for name in rows[0]}, *rows):
         print("  ".join(row[name].ljust(width) for name, width in widths.items()).rstrip())
+    print("* what  gliomaseg segment --study  would use")
+    for sentence in told:
+        print(f"Note: {sentence}", file=sys.stderr)
 
 
 def _demo(arguments: argparse.Namespace) -> None:
@@ -138,12 +145,24 @@ def _add_segment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="", metavar="NAME|DIR", help="bundled model or a model folder")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default auto)")
     parser.add_argument(
+        "--engine",
+        default="auto",
+        metavar="auto|torch|openvino|...",
+        help="what runs the model (default: openvino on a processor where it is installed, else torch)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "full"),
+        default="auto",
+        help="full: float32; auto: fewer bits where they are known to lose nothing (default auto)",
+    )
+    parser.add_argument(
         "--mirror", action="store_true", help="average with the left-right mirror image, half as fast"
     )
     parser.add_argument(
-        "--window", type=_window, metavar="N", help="slide a window of N voxels instead of one pass"
+        "--window", type=window, metavar="N", help="slide a window of N voxels instead of one pass"
     )
-    parser.add_argument("--threads", type=_positive, metavar="N", help="processor threads (default: all)")
+    parser.add_argument("--threads", type=positive, metavar="N", help="processor threads (default: all)")
     parser.add_argument(
         "--keep-identity",
         action="store_true",
@@ -185,7 +204,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         "--cache", type=Path, metavar="DIR", help="where synthetic cases are kept (default: output)"
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default cpu)")
-    parser.add_argument("--threads", type=_positive, metavar="N", help="processor threads (default: all)")
+    parser.add_argument("--threads", type=positive, metavar="N", help="processor threads (default: all)")
 
 
 def _add_compare(parser: argparse.ArgumentParser) -> None:
@@ -230,7 +249,7 @@ def _add_synthesise(parser: argparse.ArgumentParser) -> None:
         "--exclude", nargs="*", default=[], metavar="CASE", help="cases that must not be used"
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the cases")
-    parser.add_argument("--count", type=_positive, required=True, metavar="N", help="number of cases")
+    parser.add_argument("--count", type=positive, required=True, metavar="N", help="number of cases")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="the same seed gives the same cases")
     parser.add_argument("--spacing", type=float, default=1.0, metavar="MM", help="voxel edge (default 1 mm)")
 
@@ -244,21 +263,8 @@ _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Verb]] =
     "synthesise": ("make simulated cases for training", _add_synthesise, _synthesise),
     "evaluate": ("score label maps lesion-wise, by the BraTS 2024 glioma rules", _add_evaluate, _evaluate),
     **RESULT_VERBS,
+    **COHORT_VERBS,
 }
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
-
-
-def _window(text: str) -> int:
-    value = _positive(text)
-    if value < 32 or value % 16:
-        raise argparse.ArgumentTypeError("must be a multiple of 16, at least 32")
-    return value
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -39,6 +39,12 @@ class OutOfMemory(GliomaSegError):
     exit_code = 5
 
 
+class StudiesWithoutResult(GliomaSegError):
+    """A cohort went through to its end, and some of its studies were refused or failed."""
+
+    exit_code = 6
+
+
 class Cancelled(GliomaSegError):
     """A person or the system asked the run to stop."""
 
