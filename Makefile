@@ -4,6 +4,7 @@
 #   make test         the tests                      make test-long   the slow ones too
 #   make lint         ruff, mypy                     make format      rewrite as ruff wants it
 #   make bench-model  scores of the bundled model on the real scans in reach (DATA=folder) and on phantoms
+#   make release-model WEIGHTS=best.pt   weights, card, figures and pictures of the bundled model, all measured
 #   make bench        time and memory of the bundled model on this machine
 #   make screenshots  pictures of the panel, into Resources/Screenshots
 #   make cmake-list   list the Python files for CMake again, after adding or removing one
@@ -20,7 +21,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-for-gliomaseg
 MIN_PYTHON := 3.11
 
-.PHONY: demo test test-long lint format bench bench-model screenshots cmake-list clean
+.PHONY: demo test test-long lint format bench bench-model release-model screenshots cmake-list clean
 .DEFAULT_GOAL := test
 
 # torch comes first: a later "torch>=2.4" is then satisfied and pulls no other build.
@@ -57,6 +58,12 @@ bench: $(STAMP)
 DATA ?= ../shared/data
 bench-model: $(STAMP)
 	$(BIN)/python Testing/Benchmarks/bench_model.py --data $(DATA) --output out/bench-model
+
+FACTS ?= Utilities/release/gliomaseg-small.yaml
+RELEASE ?= --tune --picture Docs/model/failures.png --gap Docs/model/appearance_gap.md --readme README.md
+release-model: $(STAMP)
+	@test -n "$(WEIGHTS)" || { echo "Name the weights:  make release-model WEIGHTS=path/to/best.pt" >&2; exit 2; }
+	$(BIN)/python Utilities/release_model.py "$(WEIGHTS)" --facts $(FACTS) --data $(DATA) $(RELEASE)
 
 screenshots: $(STAMP)
 	$(BIN)/python Testing/Slicer/screenshots.py --output Resources/Screenshots

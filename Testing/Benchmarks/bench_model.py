@@ -3,46 +3,183 @@
     python Testing/Benchmarks/bench_model.py --data ../shared/data --phantoms 24 --output out/bench-model
 
 Real cases are marked seen or held out, as ``model.json`` says. Phantoms are simulated by the second renderer,
-which shares no code with the synthesis that training uses.
+which shares no code with the synthesis that training uses: in the ICBM152 brain, and in a real brain without
+tumour that the model has not seen (``--in-real-brain``). A run that was interrupted goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
-from dataclasses import dataclass
+import multiprocessing
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from GliomaSegLib.evaluation import phantom
 from GliomaSegLib.evaluation.lesionwise import RegionScore, score_case
-from GliomaSegLib.evaluation.phantom import write_phantoms
+from GliomaSegLib.evaluation.phantom import ICBM152, phantom_name, write_phantom
 from GliomaSegLib.intake.label_maps import read_label_map
-from GliomaSegLib.model.weights import DEFAULT_MODEL, find_model, read_description
+from GliomaSegLib.model.weights import DEFAULT_MODEL, MODEL_FILE, file_sha256, find_model, read_description
 from GliomaSegLib.pipeline import NIFTI, SegmentOptions, segment
 from GliomaSegLib.training.cases import CaseFiles, case_labels, find_cases
 
 REGIONS = ("WT", "TC", "SNFH", "NETC", "ET", "RC")
+REAL, WITHOUT_TUMOUR = "real", "real without tumour"
+SIMULATED = "simulated (second renderer)"
+IN_REAL_BRAIN = "simulated in a real brain (second renderer)"
+SEED, SEED_IN_REAL_BRAIN = 9000, 9500
+"""Seeds of the reported phantoms. Anything that is tuned uses others."""
+_NO_LOOKS = ("__init__.py", "writing.py", "picture.py")
+"""Files of the renderer that don't shape its voxels."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """One case: which set it belongs to, whether training saw it, and its scores by region."""
+    """One case: which set it belongs to, whether training saw it, its scores and 80 % intervals by region.
+
+    ``missing`` is the role that was left out, if any.
+    """
 
     name: str
     group: str
     seen: bool
     scores: dict[str, RegionScore]
+    intervals_ml: dict[str, tuple[float, float]] = field(default_factory=dict)
+    missing: str = ""
 
 
-def score(case: CaseFiles, group: str, seen: bool, model: str, output: Path) -> Scored:
-    """Segment one case through the same pipeline as ``gliomaseg segment`` and score it at full resolution."""
-    folder = output / "results" / case.name
+@dataclass(frozen=True)
+class Job:
+    """One case to be segmented by ``model`` (name or folder) and scored; the result lies below ``output``."""
+
+    case: CaseFiles
+    group: str
+    seen: bool
+    model: str
+    output: Path
+    missing: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """Folder of this job's result."""
+        group = "".join(c if c.isalnum() else "-" for c in self.group)
+        given = f"without-{self.missing}" if self.missing else "complete"
+        return self.output / "results" / group / given
+
+    @property
+    def label_map(self) -> Path:
+        """The predicted label map, once the job is done."""
+        return self.folder / self.case.name / NIFTI
+
+    @property
+    def record(self) -> Path:
+        """Where the scores are kept."""
+        return self.folder / f"{self.case.name}.json"
+
+
+def score(case: CaseFiles, group: str, seen: bool, model: str, output: Path, missing: str = "") -> Scored:
+    """Segment one case through the same pipeline as ``gliomaseg segment`` and score it at full resolution.
+
+    The result's folder is ``output / results / set / complete`` or ``without-ROLE``.
+    """
+    job = Job(case, group, seen, model, output, missing)
+    folder = job.folder / case.name
     reference = "t1c" if "t1c" in case.images else "flair"
     options = SegmentOptions(reference=reference, model=model, device="cpu", overwrite=True, progress="none")
     result = segment(case.images, folder, options)
     _, grid = read_label_map(folder / NIFTI)
-    return Scored(case.name, group, seen, score_case(case_labels(case, grid), result.labels, grid.spacing_mm))
+    rows = {**result.measures["structures"], **result.measures["regions"]}
+    # A structure that can't be assessed without the missing sequence has no interval.
+    intervals = {
+        name: tuple(r["volume_interval_ml"]) for name, r in rows.items() if "volume_interval_ml" in r
+    }
+    scores = score_case(case_labels(case, grid), result.labels, grid.spacing_mm)
+    return Scored(case.name, group, seen, scores, intervals, missing)
+
+
+def run_job(job: Job) -> Scored:
+    """The job's scores: as kept from an earlier run with the same model, else made and kept."""
+    digest = _model_digest(job.model)
+    if job.record.is_file():
+        kept = json.loads(job.record.read_text(encoding="utf-8"))
+        if kept.pop("model") == digest:
+            return from_plain(kept)
+    made = score(job.case, job.group, job.seen, job.model, job.output, job.missing)
+    job.record.write_text(json.dumps({"model": digest, **plain(made)}, default=float), encoding="utf-8")
+    return made
+
+
+def _model_digest(model: str) -> str:
+    """Changes with the weights and with what shapes labels: temperature and clean-up."""
+    facts = json.loads((find_model(model) / MODEL_FILE).read_text(encoding="utf-8"))
+    parts = [facts["weights"]["sha256"], facts["temperature"], facts["clean_up"], facts["input"]]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def run_jobs(jobs: Sequence[Job], processes: int = 1) -> Iterator[Scored]:
+    """The scores of all jobs, in their order; several ``processes`` need about 1 GB each."""
+    if processes == 1:
+        yield from map(run_job, jobs)
+        return
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _one_thread) as pool:
+        yield from pool.map(run_job, jobs)
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def plain(scored: Scored) -> dict[str, Any]:
+    """As JSON can hold it; :func:`from_plain` undoes it."""
+    return {
+        "case": scored.name,
+        "set": scored.group,
+        "seen": scored.seen,
+        "missing": scored.missing,
+        "intervals_ml": scored.intervals_ml,
+        **{region: vars(value) for region, value in scored.scores.items()},
+    }
+
+
+def from_plain(values: dict[str, Any]) -> Scored:
+    """The scores behind :func:`plain`."""
+    scores = {region: RegionScore(**values[region]) for region in REGIONS}
+    intervals = {region: (low, high) for region, (low, high) in values["intervals_ml"].items()}
+    return Scored(values["case"], values["set"], values["seen"], scores, intervals, values["missing"])
+
+
+def real_jobs(data: Path, model: str, output: Path) -> list[Job]:
+    """Every real case below ``data``, marked as ``model.json`` says."""
+    seen = set(read_description(find_model(model)).facts.get("trained_on", ()))
+    return [
+        Job(case, REAL if case.labels else WITHOUT_TUMOUR, case.name in seen, model, output)
+        for case in find_cases([data])
+    ]
+
+
+def phantom_cases(
+    cache: Path, count: int, seed: int, anatomy: str | Path = ICBM152, spacing_mm: float = 1.0
+) -> list[CaseFiles]:
+    """Phantoms in ``cache``, rendered where they are not there yet; another renderer is another folder."""
+    if not count:
+        return []
+    sources = sorted(Path(phantom.__file__).parent.glob("*.py"))
+    sources = [path for path in sources if path.name not in _NO_LOOKS]
+    digest = hashlib.sha256("".join(file_sha256(path) for path in sources).encode()).hexdigest()[:8]
+    folder = cache / f"phantoms-{Path(anatomy).name}-{seed}-{spacing_mm:g}mm-{digest}"
+    names = [phantom_name(number) for number in range(count)]
+    for number, name in enumerate(names):
+        if not (folder / name).is_dir():
+            write_phantom(folder, seed, number, anatomy, spacing_mm)
+    return [case for case in find_cases([folder]) if case.name in names]
 
 
 def cell(value: RegionScore) -> str:
@@ -52,7 +189,7 @@ def cell(value: RegionScore) -> str:
     return f"+{value.prediction_ml:.2f} ml" if value.prediction_ml else "0"
 
 
-def case_table(rows: list[Scored]) -> str:
+def case_table(rows: Iterable[Scored]) -> str:
     """One line a case."""
     lines = ["| case | set | " + " | ".join(REGIONS) + " |", "|---" * (2 + len(REGIONS)) + "|"]
     for row in rows:
@@ -62,63 +199,81 @@ def case_table(rows: list[Scored]) -> str:
     return "\n".join(lines)
 
 
-def summary_table(rows: list[Scored]) -> str:
+def by_set(rows: Iterable[Scored]) -> dict[tuple[str, bool], list[Scored]]:
+    """The cases of each set, seen ones apart from held-out ones."""
+    sets: dict[tuple[str, bool], list[Scored]] = {}
+    for row in rows:
+        sets.setdefault((row.group, row.seen), []).append(row)
+    return sets
+
+
+def summary_table(rows: Iterable[Scored]) -> str:
     """Means over cases that have a structure, and invented volume over cases that don't, by set."""
     lines = [
-        "| set | cases | region | lesion-wise Dice | voxel Dice | lesion sensitivity | "
+        "| set | cases | region | lesion-wise Dice (median) | voxel Dice | lesion sensitivity | "
         "invented, mean ml (largest) |",
         "|---|---|---|---|---|---|---|",
     ]
-    for group in dict.fromkeys((row.group, row.seen) for row in rows):
-        members = [row for row in rows if (row.group, row.seen) == group]
+    for (group, seen), members in by_set(rows).items():
         for region in REGIONS:
             have = [r.scores[region] for r in members if r.scores[region].has_structure]
             lack = [r.scores[region].prediction_ml for r in members if r.scores[region].lacks_structure]
-            means = [
-                f"{np.mean([getattr(s, name) for s in have]):.3f} (n={len(have)})" if have else "-"
-                for name in ("lesion_dice", "voxel_dice", "lesion_sensitivity")
-            ]
-            invented = f"{np.mean(lack):.2f} ({max(lack):.2f}, n={len(lack)})" if lack else "-"
-            name = f"{group[0]}, {'seen' if group[1] else 'held out'}"
+            means = ["-"] * 3
+            if have:
+                dice, voxel, found = (
+                    [getattr(s, name) for s in have]
+                    for name in ("lesion_dice", "voxel_dice", "lesion_sensitivity")
+                )
+                means = [
+                    f"{np.mean(dice):.3f} ({np.median(dice):.3f}), n={len(have)}",
+                    f"{np.mean(voxel):.3f}",
+                    f"{np.mean(found):.3f}",
+                ]
+            invented = f"{np.mean(lack):.2f} ({max(lack):.2f}), n={len(lack)}" if lack else "-"
+            name = f"{group}, {'seen' if seen else 'held out'}"
             lines.append(f"| {name} | {len(members)} | {region} | " + " | ".join(means) + f" | {invented} |")
     return "\n".join(lines)
 
 
+def simulated_jobs(
+    cache: Path, count: int, in_real_brain: int, brain: Path | None, model: str, output: Path
+) -> list[Job]:
+    """The reported phantoms: ``count`` in ICBM152, ``in_real_brain`` in the scans of the folder ``brain``."""
+    jobs = [Job(c, SIMULATED, False, model, output) for c in phantom_cases(cache, count, SEED)]
+    if brain is not None:
+        cases = phantom_cases(cache, in_real_brain, SEED_IN_REAL_BRAIN, brain)
+        jobs += [Job(c, IN_REAL_BRAIN, False, model, output) for c in cases]
+    return jobs
+
+
+def held_out_brain(data: Path, held_out: Collection[str]) -> Path | None:
+    """Folder of a real brain without tumour among the ``held_out`` cases; None when there is none."""
+    for case in find_cases([data]):
+        if case.labels is None and case.name in held_out and len(case.images) == 4:
+            return next(iter(case.images.values())).parent
+    return None
+
+
 def main() -> None:
     """Score everything and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--phantoms", type=int, default=24)
-    parser.add_argument("--seed", type=int, default=9000)
+    parser.add_argument("--in-real-brain", type=int, default=12)
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, help="where phantoms are kept (default: output)")
+    parser.add_argument("--processes", type=int, default=1)
     arguments = parser.parse_args()
-    facts = read_description(find_model(arguments.model)).facts
-    seen = set(facts.get("trained_on", ()))
-    rows = [
-        score(
-            case,
-            "real" if case.labels else "real without tumour",
-            case.name in seen,
-            arguments.model,
-            arguments.output,
-        )
-        for case in find_cases([arguments.data])
-    ]
-    if arguments.phantoms:
-        phantoms = arguments.output / "phantoms"
-        write_phantoms(phantoms, arguments.phantoms, arguments.seed)
-        rows += [
-            score(case, "simulated (second renderer)", False, arguments.model, arguments.output)
-            for case in find_cases([phantoms])
-        ]
+    model, output, cache = arguments.model, arguments.output, arguments.cache or arguments.output
+    jobs = real_jobs(arguments.data, model, output)
+    brain = held_out_brain(arguments.data, read_description(find_model(model)).facts.get("held_out", ()))
+    jobs += simulated_jobs(cache, arguments.phantoms, arguments.in_real_brain, brain, model, output)
+    rows = list(run_jobs(jobs, arguments.processes))
     report = f"{case_table(rows)}\n\n{summary_table(rows)}\n"
-    (arguments.output / "scores.md").write_text(report)
-    plain = [
-        {"case": r.name, "set": r.group, "seen": r.seen} | {k: vars(v) for k, v in r.scores.items()}
-        for r in rows
-    ]
-    (arguments.output / "scores.json").write_text(json.dumps(plain, indent=1, default=float))
+    (output / "scores.md").write_text(report, encoding="utf-8")
+    (output / "scores.json").write_text(json.dumps([plain(r) for r in rows], indent=1, default=float))
     print(report)
 
 

@@ -15,9 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from bench_model import Scored, score
+from bench_model import REAL, SEED, SIMULATED, Job, Scored, phantom_cases, plain, run_jobs
 
-from GliomaSegLib.evaluation.phantom import write_phantoms
 from GliomaSegLib.intake.volume import ROLE_NAMES, ROLES
 from GliomaSegLib.model.weights import DEFAULT_MODEL, find_model, read_description
 from GliomaSegLib.training.cases import CaseFiles, find_cases
@@ -38,16 +37,21 @@ def without(case: CaseFiles, missing: str) -> CaseFiles:
 
 
 def scored(
-    cases: Collection[CaseFiles], group: str, seen: Collection[str], model: str, output: Path
+    cases: Collection[CaseFiles],
+    group: str,
+    seen: Collection[str],
+    model: str,
+    output: Path,
+    processes: int = 1,
 ) -> dict[str, list[Scored]]:
     """Scores of ``cases`` by the role that was missing, ``COMPLETE`` first; results go below ``output``."""
-    return {
-        missing: [
-            score(without(case, missing), group, case.name in seen, model, output / (missing or "complete"))
-            for case in cases
-        ]
+    jobs = [
+        Job(without(case, missing), group, case.name in seen, model, output, missing)
         for missing in (COMPLETE, *ROLES)
-    }
+        for case in cases
+    ]
+    rows = list(run_jobs(jobs, processes))
+    return {missing: [row for row in rows if row.missing == missing] for missing in (COMPLETE, *ROLES)}
 
 
 def mean_dice(rows: Collection[Scored], region: str) -> tuple[float, float, int]:
@@ -85,27 +89,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--phantoms", type=int, default=12)
-    parser.add_argument("--seed", type=int, default=9000)
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     seen = set(read_description(find_model(arguments.model)).facts.get("trained_on", ()))
-    found = scored(complete(find_cases([arguments.data])), "real", seen, arguments.model, arguments.output)
-    if arguments.phantoms:
-        folder = arguments.output / "phantoms"
-        write_phantoms(folder, arguments.phantoms, arguments.seed)
-        group = "simulated (second renderer)"
-        simulated = scored(complete(find_cases([folder])), group, (), arguments.model, arguments.output)
-        found = {missing: rows + simulated[missing] for missing, rows in found.items()}
+    found = scored(complete(find_cases([arguments.data])), REAL, seen, arguments.model, arguments.output)
+    phantoms = phantom_cases(arguments.output, arguments.phantoms, SEED)
+    simulated = scored(phantoms, SIMULATED, (), arguments.model, arguments.output)
+    found = {missing: rows + simulated[missing] for missing, rows in found.items()}
     table = cost_table(found)
     (arguments.output / "missing_sequences.md").write_text(table + "\n")
-    plain = [
-        {"missing": missing, "case": row.name, "set": row.group, "seen": row.seen}
-        | {region: vars(row.scores[region]) for region in REGIONS}
-        for missing, rows in found.items()
-        for row in rows
-    ]
-    (arguments.output / "missing_sequences.json").write_text(json.dumps(plain, indent=1, default=float))
+    rows = [plain(row) for members in found.values() for row in members]
+    (arguments.output / "missing_sequences.json").write_text(json.dumps(rows, indent=1, default=float))
     print(table)
 
 

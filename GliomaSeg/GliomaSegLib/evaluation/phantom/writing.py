@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -37,22 +38,45 @@ def write_phantoms(
     """
     if (output / MANIFEST).exists():
         raise OutputRefused(f"The folder {output.name} holds phantoms already: take another.")
-    told, names = [], []
+    told: list[dict[str, object]] = []
+    names: list[str] = []
     for number in range(count):
-        case_seed = phantom_seed(seed, number)
-        case = render_phantom(case_seed, anatomy, spacing_mm)
-        name = f"BraTS-GLI-{_FIRST_NUMBER + number:05d}-100"
-        write_case(case, output / name, {r: f"{name}-{s}.nii.gz" for r, s in BRATS_2024_SUFFIXES.items()})
-        _write_labels(case, output / name / f"{name}-seg.nii.gz")
-        names.append(name)
-        told.append(_manifest_entry(name, case_seed, case))
+        entry = write_phantom(output, seed, number, anatomy, spacing_mm)
+        names.append(phantom_name(number))
+        told.append(entry)
         if tell is not None:
-            tell(number + 1, count, name)
+            tell(number + 1, count, names[-1])
     source = "ICBM152" if str(anatomy) == ICBM152 else "real four-contrast exam"
     manifest = {"simulated": True, "anatomy": source, "spacing_mm": spacing_mm, "seed": seed, "cases": told}
     output.mkdir(parents=True, exist_ok=True)
     (output / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     return tuple(names)
+
+
+def write_phantom(
+    output: Path, seed: int, number: int, anatomy: str | Path = ICBM152, spacing_mm: float = 1.0
+) -> dict[str, object]:
+    """Writes the ``number``-th phantom of a set into its own folder below ``output``; its manifest entry.
+
+    The folder appears whole or not at all. Arguments as :func:`write_phantoms`.
+    """
+    name, case_seed = phantom_name(number), phantom_seed(seed, number)
+    case = render_phantom(case_seed, anatomy, spacing_mm)
+    beside = output / f".{name}.part"
+    shutil.rmtree(beside, ignore_errors=True)
+    write_case(case, beside, {r: f"{name}-{s}.nii.gz" for r, s in BRATS_2024_SUFFIXES.items()})
+    _write_labels(case, beside / f"{name}-seg.nii.gz")
+    beside.replace(output / name)
+    return _manifest_entry(name, case_seed, case)
+
+
+def phantom_name(number: int) -> str:
+    """Folder name of the ``number``-th phantom of a set.
+
+    >>> phantom_name(7)
+    'BraTS-GLI-80007-100'
+    """
+    return f"BraTS-GLI-{_FIRST_NUMBER + number:05d}-100"
 
 
 def phantom_seed(seed: int, number: int) -> int:
