@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -119,6 +119,15 @@ def refuse_same_pictures(volumes: Sequence[Volume]) -> None:
                 f"{first.name} and {second.name} are the same picture voxel for voxel: "
                 "give each sequence its own file, or leave out the one that is missing."
             )
+
+
+def exam_warnings(reference: Volume, volumes: Iterable[Volume]) -> list[str]:
+    """A sentence for each volume whose DICOM header names another exam than the reference's."""
+    return [
+        f"{other.name} and {reference.name} come from different exams: check that they belong together."
+        for other in volumes
+        if other.exam and reference.exam and other.exam != reference.exam
+    ]
 
 
 def grid_warnings(reference: Volume, other: Volume, taken_as_aligned: bool = True) -> list[str]:

@@ -17,7 +17,7 @@ from ..errors import InputRefused
 from .dicom_files import UNREADABLE, is_dicom, quiet, read_header, read_headers
 from .dicom_frames import Frame, Groups, Series, frames_of, image_type, trouble_of
 from .dicom_stack import split, step_mm
-from .roles import SeriesFacts
+from .role_guess import SeriesFacts
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -39,7 +39,7 @@ def find_series(folder: Path, title: str = "The folder") -> tuple[list[Series], 
             f"{title} ({folder.name}) holds no DICOM images{reason}: give the folder of an MR exam."
         )
     with quiet():
-        return _grouped(headers.images), warnings
+        return _grouped(headers.images, folder), warnings
 
 
 def series_of_file(path: Path, title: str) -> list[Series]:
@@ -59,12 +59,12 @@ def series_of_file(path: Path, title: str) -> list[Series]:
     return with_file or same
 
 
-def _grouped(headers: Iterable[tuple[Path, Dataset]]) -> list[Series]:
+def _grouped(headers: Iterable[tuple[Path, Dataset]], folder: Path) -> list[Series]:
     by_uid: dict[str, list[tuple[Path, Dataset]]] = {}
     for path, header in headers:
         by_uid.setdefault(str(header.get("SeriesInstanceUID", "")), []).append((path, header))
-    stacks = [_series(uid, members) for uid, members in by_uid.items()]
-    stacks.sort(key=lambda parts: (parts[0].facts.number, parts[0].uid))
+    stacks = [[_placed(part, folder) for part in _series(uid, members)] for uid, members in by_uid.items()]
+    stacks.sort(key=lambda parts: (parts[0].facts.number, parts[0].study, parts[0].uid))
     return [part for parts in _told_apart(stacks) for part in parts]
 
 
@@ -96,6 +96,12 @@ def _letters(count: int) -> str:
     """
     first, last = divmod(count, 26)
     return (_letters(first - 1) if first else "") + string.ascii_lowercase[last]
+
+
+def _placed(series: Series, folder: Path) -> Series:
+    """With its example file relative to the folder that was searched."""
+    example = Path(series.facts.example).relative_to(folder).as_posix()
+    return replace(series, facts=replace(series.facts, example=example))
 
 
 def _labelled(series: Series, label: str) -> Series:
@@ -152,7 +158,7 @@ def _facts(header: Dataset, members: list[tuple[Path, Dataset]], frames: list[Fr
         files=len({frame.path for frame in frames}) or len(members),
         body_part=str(groups.get("BodyPartExamined", "") or ""),
         orientation=tuple(frames[0].orientation) if frames else (),
-        example=str((frames[0].path if frames else members[0][0]).name),
+        example=str(frames[0].path if frames else members[0][0]),
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .dicom_tags import KIND_TAGS, MOSAIC_COUNT, MOSAIC_OWNER
-from .roles import SeriesFacts
+from .role_guess import SeriesFacts
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

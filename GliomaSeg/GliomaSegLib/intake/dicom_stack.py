@@ -135,7 +135,7 @@ def read_stack(stack: Stack, series: Series, role: str, title: str) -> Volume:
     )
     check_grid(title, grid)
     values, told = finite_array(title, array)
-    return Volume(values, grid, role, title, (*warnings, *told))
+    return Volume(values, grid, role, title, (*warnings, *told), series.study)
 
 
 def _parallel(frames: Sequence[Frame]) -> list[list[Frame]]:

@@ -15,6 +15,7 @@ from ..errors import InputRefused, UsageError
 from .checks import (
     check_grid,
     check_size,
+    exam_warnings,
     finite_array,
     grid_warnings,
     no_inverse,
@@ -89,6 +90,7 @@ def assembled(volumes: Mapping[str, Volume], reference_role: str, to_be_aligned:
         if v is not reference
         for w in grid_warnings(reference, v, not to_be_aligned)
     ]
+    warnings += exam_warnings(reference, ordered.values())
     return Study(ordered, reference_role, tuple(warnings))
 
 

@@ -1,239 +1,124 @@
-"""Which series is T1, T1c, T2, FLAIR, and why: from headers, descriptions in five languages, file names."""
+"""Which series of an exam is T1, T1c, T2, FLAIR: among sure guesses the finest and most complete."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+
+import numpy as np
 
 from ..errors import InputRefused
+from .role_guess import SURE, Guess, SeriesFacts, guess
+from .role_words import DARK_BLOOD, FAT_SUPPRESSED, SYNTHETIC, WITH, WITHOUT, found
 from .volume import ROLE_NAMES, ROLES
 
-SURE = 0.6
-"""A guess below this confidence is a doubt: a person has to settle it."""
+__all__ = ["SURE", "Guess", "SeriesFacts", "choose", "contrast_notes", "guess", "in_context", "quality"]
+
 _TIE = 0.1
 _SAME_QUALITY = 0.15
+_AGAINST_TAG, _BY_ORDER, _LATE = 0.8, 0.65, 0.62
+"""How sure a T1 is that is named native under a contrast tag that others have, too; that only its number
+places before or after contrast; that follows one with contrast and says nothing."""
+Candidates = Sequence[tuple[SeriesFacts, Guess]]
 
 
-@dataclass(frozen=True)
-class SeriesFacts:
-    """What is known of one series or file without its voxels.
+def in_context(candidates: Candidates) -> list[Guess]:
+    """The guesses, with what the other series of the exam tell about contrast agent.
 
-    ``label`` names it to people; ``texts`` are description, protocol, sequence and file names; times are in
-    ms; ``spacing_mm`` is (x, y, z); None or "" where nothing is known.
+    Its tag is often on every series, once entered at the console; then the names count, and the series'
+    numbers where one T1 is silent. A silent T1 that follows one with contrast is less sure to be before it.
+    Doing it twice changes nothing more.
     """
-
-    label: str
-    number: int = 0
-    texts: tuple[str, ...] = ()
-    image_type: tuple[str, ...] = ()
-    modality: str = "MR"
-    contrast_agent: str = ""
-    echo_ms: float | None = None
-    repetition_ms: float | None = None
-    inversion_ms: float | None = None
-    scanning: str = ""
-    slices: int = 0
-    spacing_mm: tuple[float, float, float] | None = None
-    rows_columns: tuple[int, int] = (0, 0)
-    files: int = 1
-    body_part: str = ""
-    orientation: tuple[float, ...] = ()
-    example: str = ""
-
-    @property
-    def text(self) -> str:
-        """All texts in lower case, separators as spaces."""
-        return re.sub(r"[\s_\-./,;:]+", " ", " ".join(self.texts).lower()).strip()
+    guesses = [one for _, one in candidates]
+    t1 = [i for i, one in enumerate(guesses) if one.role in ("t1", "t1c")]
+    by_name = [i for i in t1 if guesses[i].role == "t1c" and found(WITH, candidates[i][0].text)]
+    everywhere = all(facts.has_agent for facts, one in candidates if one.role is not None)
+    first = min((candidates[i][0].number for i in by_name), default=None)
+    for i in t1:
+        facts, one = candidates[i]
+        if i in by_name or first is None:
+            continue
+        named_without = bool(found(WITHOUT, facts.text))
+        earlier = facts.number < first or not facts.number
+        if named_without and facts.has_agent and one.confidence < _AGAINST_TAG:
+            guesses[i] = replace(one, role="t1", confidence=_AGAINST_TAG, reason=f"{one.reason} as in others")
+        elif not named_without and facts.has_agent and everywhere and one.confidence > _BY_ORDER:
+            role = "t1" if earlier else "t1c"
+            told = f"{one.reason} as in all, {'before' if earlier else 'after'} the first named with contrast"
+            guesses[i] = replace(one, role=role, confidence=_BY_ORDER, reason=told)
+        elif not (named_without or facts.has_agent or earlier) and one.confidence > _LATE:
+            told = f"{one.reason}, but after one named with contrast"
+            guesses[i] = replace(one, confidence=_LATE, reason=told)
+    return guesses
 
 
-@dataclass(frozen=True)
-class Guess:
-    """``role`` (None: none of the four), how sure (0 to 1), and the reason in words."""
-
-    role: str | None
-    confidence: float
-    reason: str
-
-
-_NO_ROLE_TYPES = {
-    *("ADC", "SUBTRACT", "SUBTRACTION", "MIP", "MINIP", "MIN_IP", "MAX_IP", "PROJECTION IMAGE", "LOCALIZER"),
-    *("PHASE MAP", "PHASE", "MOSAIC", "FA", "TRACEW", "EXP", "PERFUSION", "DIFFUSION", "T1_MAP", "T2_MAP"),
-    *("SCREEN SAVE", "RCBV", "RCBF", "MTT", "TTP", "TMAP", "STDDEV", "FMRI", "ANGIO"),
-}
-"""Values of Image Type (0008,0008) that no structural sequence has."""
-
-_NO_ROLE_WORDS = (
-    r"adc|dwi|diff\w*|trace\w*|dti|tensor|e?adc|perf\w*|dsc|dce|asl|r?cbv|r?cbf|mtt|ttp|swi|swan|mip|"
-    r"minip|venbold|sub|subtr\w*|subtrak\w*|soustr\w*|sustr\w*|loc|local\w*|lokal\w*|localis\w*|repérage|reperage|scout|"
-    r"survey|aahead|3 ?plane|plan scan|calib\w*|asset|tof|angio\w*|mra|mrv|phase|spectro\w*|mrs|csi|press|"
-    r"fmri|bold|map|karte|carte|mapa|screen\w*|report|fused|fusion|mapped|b0|b1000|ep2d|epi|seg|mask|labels?|roi|"
-    r"stir"
-)
-_STAR = r"t2 ?\*|t2 ?star|t2star|hemo|hämo|haemo|gre t2|t2 gre|fl2d|t2 ffe|t2ffe|medic|merge"
-_FLAIR = r"flair|dark ?fluid|darkfluid|dunkle flüssigkeit|tirm"
-_T1 = r"t1|t1w|t1n|t1tfe|mp ?rage|mp2rage|bravo|spgr|fspgr|3d ?tfe|t1tfe|vibe|ir ?fspgr|ffe t1|cube t1"
-_T2 = r"t2|t2w|t2 ?tse|propeller|blade|multivane|ciss|fiesta"
-_PROTON = r"pd|pdw|dp|proton\w*|densit\w+"
-_WITHOUT = (
-    r"ohne (?:km|kontrast\w*|gd|gado\w*)|o km|nativ\w*|sans (?:gd|gado\w*|inj\w*|contraste|pdc|ivg?)|"
-    r"non (?:inj\w*|contrast\w*)|sin (?:gd|gado\w*|contraste|civ|iv)|simple|without(?: \w+)?|w o(?: \w+)?|"
-    r"no (?:contrast|gad\w*)|pre(?: ?(?:gd|gado\w*|contrast\w*|km|inj\w*))?|precontrast|unenhanced|plain|t1n"
-)
-_WITH = (
-    r"\+ ?c|c ?\+|ce|t1ce|t1c|t1gd|t1km|t1 c|\+ ?gd|\+ ?km|gd|gad|gado\w*|gadovist|dotarem|km|kontrast\w*|"
-    r"mit km|nach km|post(?: ?(?:gd|gado\w*|contrast\w*|km|inj\w*))?|postcontrast|contrast\w*|inj\w*|"
-    r"avec gado\w*|ivg?|civ|con (?:gd|gado\w*|contraste)|enhanced|with contrast|apres inj\w*|"
-    r"après inj\w*|pdc|\+ ?iv"
-)
-
-
-def _has(words: str, text: str) -> str:
-    """The first of ``words`` (alternatives of a pattern) that is a whole word of ``text``, or ""."""
-    found = re.search(rf"(?<![a-zäöüéèñ0-9])(?:{words})(?![a-zäöüéèñ0-9])", text)
-    return found.group(0) if found else ""
-
-
-_WHOLE = {"t1w", "t1n", "t1c", "t1ce", "t1gd", "t1km", "t2w", "t2f", "t2star", "t1tfe", "t2ffe"}
-
-
-def _spread(text: str) -> str:
-    """``text`` with glued spellings taken apart (3dt1tse+c: 3d t1 tse +c), and without pre-op, post-op."""
-    text = re.sub(r"\b(?:pre|post) ?op(?:\w*)\b|\bpost ?(?:treatment|rt|resection)\b", " ", text)
-    text = re.sub(r"(flair|mprage|mp2rage|space|cube|vista|tse|fse|[23]d)", r" \1 ", text).replace("+", " +")
-    words: list[str] = []
-    for word in text.split():
-        glued = re.fullmatch(r"(t[12])([a-z].*)", word)
-        words += [word] if glued is None or word in _WHOLE else [glued[1], glued[2]]
-    return " ".join(words)
-
-
-def guess(facts: SeriesFacts) -> Guess:
-    """The role of one series, with a reason. Derived pictures, maps, scouts and other sequences have none."""
-    if excluded := _excluded(facts):
-        return Guess(None, 1.0, excluded)
-    text = _spread(facts.text)
-    named, word = _named(text)
-    timed, times = _timed(facts)
-    if named is None and timed is None:
-        return Guess(None, 0.5, "neither its name nor its times tell the sequence")
-    if named is not None and timed is not None and named != timed:
-        # "T1 FLAIR" and the like: an inversion time decides better than a name.
-        return Guess(_with_contrast(timed, facts, text)[0], 0.45, f"its name says {word}, but {times}")
-    weighting = named or timed
-    assert weighting is not None
-    if weighting == "pd":
-        return Guess(None, 0.9, f"proton density ({word or times})")
-    role, contrast, sure = _with_contrast(weighting, facts, text)
-    parts = [part for part in (f"named {word}" if word else "", times if timed else "", contrast) if part]
-    base = 0.95 if named and timed else 0.85 if named else 0.7
-    return Guess(role, round(min(base, sure), 2), ", ".join(parts))
-
-
-def _excluded(facts: SeriesFacts) -> str:
-    """Why a series can have no role, or ""."""
-    if facts.modality not in ("", "MR"):
-        return f"{facts.modality}, not MR"
-    if kind := _NO_ROLE_TYPES & {part.strip() for part in facts.image_type}:
-        return f"a derived or other picture ({sorted(kind)[0].lower()})"
-    text = _spread(facts.text)
-    if word := _has(_NO_ROLE_WORDS, text):
-        return f"its name says {word}"
-    if word := _has(_STAR, text):
-        return f"T2* ({word})"
-    if "EP" in re.findall(r"[A-Z]+", facts.scanning):
-        return "echo-planar, as diffusion and perfusion are"
-    if 0 < facts.slices < 5:
-        return f"only {facts.slices} slices"
-    return ""
-
-
-def _named(text: str) -> tuple[str | None, str]:
-    """Weighting by name: t1, t2, flair, pd or None; and the word that says so."""
-    t1 = _has(_T1 + r"|t1c|t1ce|t1gd|t1km", text)
-    if flair := _has(_FLAIR + r"|t2f", text):
-        return ("t1", f"{t1} {flair}") if t1 else ("flair", flair)
-    if t1:
-        return "t1", t1
-    if word := _has(_PROTON, text):
-        return "pd", word
-    word = _has(_T2, text)
-    return ("t2" if word else None), word
-
-
-def _timed(facts: SeriesFacts) -> tuple[str | None, str]:
-    """Weighting by echo, repetition and inversion time (usual ranges at 1 to 7 T), and the times in words."""
-    echo, repetition, inversion = facts.echo_ms, facts.repetition_ms, facts.inversion_ms or 0.0
-    if echo is None:
-        return None, ""
-    told = (
-        f"TE {echo:g}"
-        + (f", TR {repetition:g}" if repetition else "")
-        + (f", TI {inversion:g}" if inversion else "")
-    )
-    if inversion >= 1500 and echo >= 60:
-        return "flair", told
-    if echo < 30 and (400 <= inversion <= 1400 or (repetition or 9e9) < 1300):
-        return "t1", told
-    if echo >= 60 and (repetition or 0) >= 1500 and inversion < 50:
-        return "t2", told
-    if echo < 50 and (repetition or 0) >= 1500 and inversion < 50:
-        return "pd", told
-    return None, ""
-
-
-def _with_contrast(weighting: str, facts: SeriesFacts, text: str) -> tuple[str, str, float]:
-    """T1 or T1c for a T1 weighting; the reason in words; the confidence that it allows."""
-    if weighting != "t1":
-        return weighting, "", 1.0
-    without = _has(_WITHOUT, text)
-    rest = text.replace(without, " ") if without else text
-    with_word = _has(_WITH, rest)
-    agent = facts.contrast_agent.strip()
-    given = bool(agent) and not re.fullmatch(r"(?i)no(ne)?|0|nein|ohne.*|non|sans.*|sin.*|keine?|n/?a", agent)
-    if with_word and without:
-        return "t1c", f"both {with_word!r} and {without!r} in its name", 0.4
-    if with_word:
-        return "t1c", f"contrast by name ({with_word})", 1.0 if given else 0.9
-    if without:
-        return "t1", f"no contrast by name ({without})", 0.55 if given else 1.0
-    if given:
-        return "t1c", "contrast agent in its header", 0.85
-    return "t1", "no sign of contrast agent", 0.75
-
-
-def choose(
-    candidates: Sequence[tuple[SeriesFacts, Guess]], wanted: Sequence[str] = ROLES
-) -> Mapping[str, int]:
+def choose(candidates: Candidates, wanted: Sequence[str] = ROLES) -> Mapping[str, int]:
     """The index of the best candidate for each wanted role that has one.
 
     Among sure candidates the finer and more complete wins. Raises ``InputRefused`` for a tie and for a doubt,
     listing the candidates and the option that settles it.
     """
+    settled = [(facts, one) for (facts, _), one in zip(candidates, in_context(candidates), strict=True)]
     chosen: dict[str, int] = {}
     for role in wanted:
-        found = [i for i, (_, one) in enumerate(candidates) if one.role == role]
-        if not found:
+        named = [i for i, (_, one) in enumerate(settled) if one.role == role]
+        if not named:
             continue
-        surest = max(candidates[i][1].confidence for i in found)
-        close = [i for i in found if candidates[i][1].confidence >= max(SURE, surest - _TIE)]
+        surest = max(settled[i][1].confidence for i in named)
+        close = [i for i in named if settled[i][1].confidence >= max(SURE, surest - _TIE)]
         if not close:
-            raise _unsettled(role, "in doubt", [candidates[i] for i in found])
-        close.sort(key=lambda i: quality(candidates[i][0]), reverse=True)
-        best = quality(candidates[close[0]][0])
-        if len(close) > 1 and quality(candidates[close[1]][0]) >= best * (1 - _SAME_QUALITY):
-            raise _unsettled(role, "a tie", [candidates[i] for i in close])
+            raise _unsettled(role, "in doubt", [settled[i] for i in named])
+        close.sort(key=lambda i: quality(settled[i][0]), reverse=True)
+        best = quality(settled[close[0]][0])
+        if len(close) > 1 and quality(settled[close[1]][0]) >= best * (1 - _SAME_QUALITY):
+            raise _unsettled(role, "a tie", [settled[i] for i in close])
         chosen[role] = close[0]
     return chosen
 
 
+def contrast_notes(candidates: Candidates, chosen: Mapping[str, int]) -> list[str]:
+    """A sentence when no series is marked as after contrast, although several are T1: one of them may be."""
+    unsaid = [facts.label for facts, one in candidates if one.role == "t1" and not found(WITHOUT, facts.text)]
+    if "t1c" in chosen or "t1" not in chosen or len(unsaid) < 2:
+        return []
+    return [
+        f"No series says that it was taken after contrast agent, but {' and '.join(unsaid)} are T1: "
+        "if one of them was, give it by --t1c."
+    ]
+
+
 def quality(facts: SeriesFacts) -> float:
-    """How much a series can show, larger is better: head coverage over voxel size, thickness twice."""
+    """How much a series can show, larger is better: head coverage over voxel size, thickness twice.
+
+    Among equals the original goes before what was derived from it, the corrected picture before the raw one,
+    the plain before the fat-suppressed, axial slices before others, a FLAIR before one with contrast.
+    """
     if facts.spacing_mm is None or not facts.slices:
         return 0.0
     x, y, z = (max(s, 0.1) for s in facts.spacing_mm)
     coverage = min(1.0, facts.slices * z / 130.0)
-    return coverage**2 / (x * y * z * max(x, y, z)) ** 0.5
+    return _preference(facts) * coverage**2 / (x * y * z * max(x, y, z)) ** 0.5
+
+
+def _preference(facts: SeriesFacts) -> float:
+    """A factor around 1 that decides between series of the same resolution and coverage."""
+    kinds, text = {part.strip() for part in facts.image_type}, facts.text
+    factor = 0.75 if "DERIVED" in kinds and not kinds & {"DIS2D", "DIS3D", "NORM"} else 1.0
+    factor *= 1.25 if kinds & {"DIS2D", "DIS3D"} else 1.0
+    factor *= 1.2 if "NORM" in kinds else 1.0
+    factor *= 0.8 if found(FAT_SUPPRESSED, text) else 1.0
+    factor *= 0.6 if found(DARK_BLOOD, text) or found(SYNTHETIC, text) else 1.0
+    is_flair = found("flair", text) and not found("t1", text)
+    factor *= 0.8 if is_flair and (found(WITH, text) or facts.has_agent) else 1.0
+    return factor * (1.0 if _axial_or_even(facts) else 0.8)
+
+
+def _axial_or_even(facts: SeriesFacts) -> bool:
+    """Whether the slices are axial, or so thin that their plane does not matter, or nothing is known."""
+    if len(facts.orientation) != 6 or facts.spacing_mm is None:
+        return True
+    normal = np.abs(np.cross(facts.orientation[:3], facts.orientation[3:]))
+    return bool(normal.argmax() == 2 or facts.spacing_mm[2] < 2 * max(facts.spacing_mm[:2]))
 
 
 def _unsettled(role: str, why: str, candidates: list[tuple[SeriesFacts, Guess]]) -> InputRefused:

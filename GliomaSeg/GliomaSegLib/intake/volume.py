@@ -89,7 +89,8 @@ class Volume:
     """One sequence: ``array`` (z, y, x) float32 on ``grid``; ``name`` is what errors call it.
 
     The array is made read-only, so that a volume can be shared without copies. ``warnings`` are sentences
-    about what reading had to mend.
+    about what reading had to mend. ``exam`` is the UID of the DICOM study that it came from, for comparing
+    and not for telling; "" for files.
     """
 
     array: FloatArray
@@ -97,6 +98,7 @@ class Volume:
     role: str
     name: str
     warnings: tuple[str, ...] = ()
+    exam: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         if self.array.shape != self.grid.shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -103,12 +104,14 @@ def test_two_files_of_one_role_are_a_tie(tmp_path: Path) -> None:
 def test_the_table_has_a_reason_for_every_series_and_no_name(
     exam: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = roles_table(exam)
+    rows, told = roles_table(exam)
+    assert told == []
+    assert [row["series"] for row in rows if row["used"]] == ["series 2", "series 4", "series 5", "series 6"]
     assert [row["role"] for row in rows] == ["-", "T1", "-", "T2", "FLAIR", "T1c"]
     assert all(row["reason"] for row in rows)
     assert main(["roles", str(exam)]) == 0
     printed = capsys.readouterr().out
-    assert len(printed.splitlines()) == 7 and "FLAIR" in printed
+    assert len(printed.splitlines()) == 8 and "FLAIR" in printed
     assert "Secret" not in printed and "SECRET" not in printed
 
 
@@ -117,3 +120,71 @@ def test_an_empty_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "holds no DICOM images" in capsys.readouterr().err
     with pytest.raises(InputRefused, match="is no folder"):
         find_sources(tmp_path / "none")
+
+
+def two_exams(folder: Path) -> None:
+    for study, base in (("1.2.3", 0), ("1.2.4", 100)):
+        for number in (4, 5, 6):
+            write_classic(
+                folder / study,
+                BASE + base + number,
+                GRID,
+                SeriesNumber=number,
+                SeriesDescription=SERIES[number],
+                StudyInstanceUID=study,
+                prefix=f"{number}-",
+            )
+
+
+def test_two_exams_in_one_folder_are_not_mixed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    two_exams(tmp_path)
+    with pytest.raises(InputRefused, match=r"holds 2 exams \(series 4a, series 5a, series 6a; series 4b,"):
+        read_exam({}, tmp_path, None, to_be_aligned=True)
+    assert main(["roles", str(tmp_path)]) == 0
+    told = capsys.readouterr()
+    assert "holds 2 exams" in told.err and "series 6b" in told.out and "1.2.3/" in told.out
+
+
+def test_series_of_another_exam_without_t1c_or_flair_are_left_out(tmp_path: Path) -> None:
+    two_exams(tmp_path)
+    for path in (tmp_path / "1.2.4").glob("[56]-*"):
+        path.unlink()
+    study, _ = read_exam({}, tmp_path, None, to_be_aligned=True)
+    assert np.array_equal(study.volumes["t2"].array, BASE + 4)
+    assert any("of another exam were left out: series 4b" in warning for warning in study.warnings)
+
+
+def test_sequences_of_two_exams_given_one_by_one_get_a_warning(tmp_path: Path) -> None:
+    two_exams(tmp_path)
+    paths = {
+        "t1c": next((tmp_path / "1.2.3").glob("6-*")),
+        "flair": next((tmp_path / "1.2.4").glob("5-*")),
+    }
+    study, _ = read_exam(paths, None, None, to_be_aligned=True)
+    assert any("come from different exams" in warning for warning in study.warnings)
+    assert not any("1.2.4" in warning for warning in study.warnings)
+
+
+def test_damaged_files_of_an_exam_are_told_in_the_result(exam: Path, tmp_path: Path) -> None:
+    for path in exam.iterdir():
+        shutil.copy(path, tmp_path / path.name)
+    (tmp_path / "99999.dcm").write_bytes(b"")
+    study, _ = read_exam({}, tmp_path, None, to_be_aligned=True)
+    assert any("1 damaged DICOM file" in warning for warning in study.warnings)
+
+
+def test_files_of_one_name_in_folders_named_by_the_sequence(tmp_path: Path) -> None:
+    for index, name in enumerate(("T1", "T1_KM", "T2", "FLAIR")):
+        (tmp_path / name).mkdir()
+        sitk.WriteImage(GRID.image(BASE + index), str(tmp_path / name / "volume.nii.gz"))
+    study, told = read_exam({}, tmp_path, None, to_be_aligned=False)
+    assert [int(v.array[0, 0, 0] - BASE[0, 0, 0]) for v in study.volumes.values()] == [0, 1, 2, 3]
+    assert told[1].startswith("T1c is its file: its folder's name says t1, contrast by name")
+    assert not any("KM/" in sentence for sentence in told), "a folder's name may hold a patient's"
+
+
+def test_an_exam_without_t1c_and_flair_points_to_the_table(exam: Path, tmp_path: Path) -> None:
+    for path in exam.glob("4-*"):
+        shutil.copy(path, tmp_path / path.name)
+    with pytest.raises(UsageError, match="gliomaseg roles"):
+        read_exam({}, tmp_path, None, to_be_aligned=False)
