@@ -8,7 +8,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import OutputRefused
@@ -34,9 +34,9 @@ def _part_of(folder: Path) -> Path:
     return folder.parent / f".{folder.name}.{socket.gethostname()}.{os.getpid()}{_PART}"
 
 
-def _remove_abandoned(folder: Path) -> None:
-    """Delete what a killed run on this machine left beside ``folder``."""
-    for left in folder.parent.glob(f".{folder.name}.{socket.gethostname()}.*{_PART}"):
+def remove_abandoned(folder: Path) -> None:
+    """Delete what killed runs on this machine left beside ``folder``, whatever result they were to be."""
+    for left in folder.resolve().parent.glob(f".*.{socket.gethostname()}.*{_PART}"):
         pid = left.name.removesuffix(_PART).rpartition(".")[2]
         if pid.isdigit() and int(pid) != os.getpid() and not _alive(int(pid)):
             shutil.rmtree(left, ignore_errors=True)
@@ -81,13 +81,16 @@ def result_folder(folder: Path, names: tuple[str, ...], overwrite: bool) -> Iter
     part = _part_of(folder)
     try:
         made = _make_parents(folder.parent)
-        _remove_abandoned(folder)
+        remove_abandoned(folder)
         part.mkdir()
     except OSError as error:
         raise refused_output(folder, error) from error
     try:
         yield part
-        _move(part, folder, names)
+        with _alone_in(folder.parent):
+            # Another run may have been faster.
+            check_target(folder, names, overwrite)
+            _move(part, folder, names)
         made = []
     except OSError as error:
         raise refused_output(folder, error) from error
@@ -102,6 +105,26 @@ def _make_parents(folder: Path) -> list[Path]:
     missing = [p for p in (folder, *folder.parents) if not p.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     return missing[::-1]
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Inside, no other run on this machine moves its result to a place in ``folder``; a killed one lets go.
+
+    Windows and file systems without locks are trusted to luck: the moves take milliseconds.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _move(part: Path, folder: Path, names: tuple[str, ...]) -> None:

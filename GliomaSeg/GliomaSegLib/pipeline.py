@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .output_folder import RUN_FILE, check_target, result_folder
+from .output_folder import RUN_FILE, check_target, remove_abandoned, result_folder
 from .progress import Progress, renderer
 from .provenance import StageClock, fingerprint, system, versions
 
@@ -109,6 +109,7 @@ def segment(
     Raises a ``GliomaSegError`` with a sentence for a person.
     """
     check_target(output, RESULT_FILES, options.overwrite)
+    remove_abandoned(output)
     progress = Progress(_STAGES, renderer(options.progress), options.cancel_file)
     try:
         result = _Run(paths, output, options, progress, opener).execute()
