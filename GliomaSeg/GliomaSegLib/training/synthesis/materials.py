@@ -51,7 +51,7 @@ def _follow(rng: np.random.Generator, material: Material, low: float, high: floa
 
 def cavity_fluid(rng: np.random.Generator, brain_fluid: dict[str, float]) -> Material:
     """Cavity fluid: like the brain's own ``brain_fluid`` (ratios by role), with protein, or bloody."""
-    kind = rng.choice(["clear", "protein", "bloody"], p=[0.62, 0.24, 0.14])
+    kind = rng.choice(["clear", "protein", "bloody"], p=[0.78, 0.15, 0.07])
     if kind == "clear":
         if rng.random() < 0.7:
             ratio = {role: brain_fluid[role] * float(rng.uniform(0.85, 1.15)) for role in ROLES}
@@ -59,7 +59,7 @@ def cavity_fluid(rng: np.random.Generator, brain_fluid: dict[str, float]) -> Mat
         clear = {"t1": (0.25, 0.6), "t1c": (0.3, 0.6), "t2": (2.0, 4.2), "flair": (0.08, 0.55)}
         return _follow(rng, _draw(rng, clear, (0.0, 0.05)), -0.05, 0.1)
     if kind == "protein":
-        protein = {"t1": (0.45, 0.9), "t1c": (0.5, 0.9), "t2": (1.8, 3.6), "flair": (0.4, 1.5)}
+        protein = {"t1": (0.45, 0.9), "t1c": (0.5, 0.9), "t2": (1.8, 3.6), "flair": (0.35, 1.2)}
         return _follow(rng, _draw(rng, protein, (0.02, 0.1)), -0.05, 0.12)
     bloody = {"t1": (0.7, 1.5), "t1c": (0.7, 1.5), "t2": (0.6, 2.8), "flair": (0.4, 1.7)}
     return _follow(rng, _draw(rng, bloody, (0.05, 0.2)), -0.08, 0.08)
