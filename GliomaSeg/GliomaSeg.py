@@ -100,11 +100,11 @@ class GliomaSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def enter(self):
         """Called each time the module is shown."""
         self.followScene()
-        self.panel.results.editing.enter()
+        self.panel.results.correct.enter()
 
     def exit(self):
         """Called each time another module is shown. A run goes on meanwhile, and its result is taken in."""
-        self.panel.results.editing.detach()
+        self.panel.results.correct.leave()
 
     def onSceneStartClose(self, caller, event):
         """The state's node is about to go."""

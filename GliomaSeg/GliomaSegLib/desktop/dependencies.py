@@ -7,27 +7,31 @@ import importlib.util
 import logging
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import slicer
 from slicer.i18n import tr as _
 
 from ..errors import UsageError
 from .dialogs import Dialogs
+from .packages import is_installed, pip_install, undone_on_failure
 
 REQUIREMENTS: dict[str, str] = {"torch": ">=2.4", "safetensors": ">=0.4"}
 """Import name (which is also the package's name) -> versions."""
-BRAIN_FINDER = "deepbet"
-"""Finds the brain in scans that show the skull; only then is it needed."""
-_BRAIN_REQUIREMENT = "deepbet>=1.0.2"
+BRAIN_FINDER, DICOM_WRITER = "deepbet", "highdicom"
+OPTIONAL: dict[str, str] = {BRAIN_FINDER: ">=1.0.2", DICOM_WRITER: ">=0.27"}
+"""Finds the brain in scans that show the skull; writes DICOM segmentations where Slicer itself can't."""
 DOWNLOAD = _("about 0.2 GB to download, or several GB with support for an NVIDIA graphics card")
 
 
 def missing_packages() -> list[str]:
-    """Names of the required packages that can't be found, torch first."""
-    importlib.invalidate_caches()
-    return [name for name in REQUIREMENTS if importlib.util.find_spec(name) is None]
+    """Names of the required packages that are not there, or not as a whole, torch first."""
+    return [name for name, versions in REQUIREMENTS.items() if not is_installed(name, versions)]
+
+
+def missing_optional(name: str) -> bool:
+    """Whether one of the packages for a single purpose is not there."""
+    return not is_installed(name, OPTIONAL[name])
 
 
 def _install_torch() -> None:
@@ -36,11 +40,7 @@ def _install_torch() -> None:
         extension: Any = importlib.import_module("PyTorchUtils")
         extension.PyTorchUtilsLogic().installTorch(torchVersionRequirement=REQUIREMENTS["torch"])
         return
-    _install(["torch" + REQUIREMENTS["torch"]])
-
-
-def _install(requirements: list[str]) -> None:
-    slicer.packaging.pip_install(requirements, requester="GliomaSeg")
+    pip_install(["torch" + REQUIREMENTS["torch"]])
 
 
 def install_online(missing: list[str]) -> None:
@@ -49,13 +49,18 @@ def install_online(missing: list[str]) -> None:
         _install_torch()
     others = [name + REQUIREMENTS[name] for name in missing if name != "torch"]
     if others:
-        _install(others)
+        pip_install(others)
 
 
 def install_from_folder(missing: list[str], folder: str) -> None:
     """Install the packages of ``missing`` from a folder of wheels, never from the internet."""
-    wanted = [name + REQUIREMENTS[name] for name in missing]
-    _install(["--no-index", "--find-links", folder, *wanted])
+    known = {**REQUIREMENTS, **OPTIONAL}
+    pip_install(["--no-index", "--find-links", folder, *(name + known[name] for name in missing)])
+
+
+def install_optional(name: str) -> None:
+    """Install one of the packages for a single purpose from the internet."""
+    pip_install([name + OPTIONAL[name]])
 
 
 @dataclass
@@ -64,9 +69,10 @@ class Dependencies:
 
     dialogs: Dialogs
     missing: Callable[[], list[str]] = missing_packages
+    lacks: Callable[[str], bool] = missing_optional
     online: Callable[[list[str]], None] = install_online
     offline: Callable[[list[str], str], None] = install_from_folder
-    install: Callable[[list[str]], None] = field(default=lambda wanted: _install(wanted))
+    optional: Callable[[str], None] = install_optional
 
     def ensure(self) -> bool:
         """Whether everything is there, after asking once where something was missing."""
@@ -77,34 +83,61 @@ class Dependencies:
             "To segment, Slicer needs {names} once: {size}. Without internet, cancel and use "
             "Advanced > Install from a folder. Install now?"
         ).format(names=", ".join(missing), size=DOWNLOAD)
-        if not self.dialogs.confirm(question):
+        if not self.dialogs.confirm(question) or not self._run(lambda: self.online(missing)):
             return False
-        return self._run(lambda: self.online(missing))
+        return self._there(self.missing())
 
     def ensure_offline(self) -> bool:
-        """Install what is missing from a folder that the person names."""
+        """Install what is missing, packages for a single purpose too, from a folder that the person names."""
         missing = self.missing()
-        if not missing:
+        optional = [name for name in OPTIONAL if self.lacks(name)]
+        if not missing and not optional:
             return True
-        folder = self.dialogs.folder(_("Folder with the wheels of {names}").format(names=", ".join(missing)))
-        return bool(folder) and self._run(lambda: self.offline(missing, folder))
+        names = ", ".join((*missing, *optional))
+        folder = self.dialogs.folder(_("Folder with the wheels of {names}").format(names=names))
+        if not folder or (missing and not self._run(lambda: self.offline(missing, folder))):
+            return False
+        for name in optional:
+            self._try_optional(name, folder)
+        return self._there(self.missing())
 
-    def ensure_brain_finder(self) -> bool:
-        """Whether the package that finds the brain is there now, after asking once."""
-        question = _(
-            "This scan shows the skull, and Slicer lacks the package {name} that finds the brain "
-            "(less than 0.1 GB with what it needs). Install it now, and segment again?"
-        ).format(name=BRAIN_FINDER)
-        return self.dialogs.confirm(question) and self._run(lambda: self.install([_BRAIN_REQUIREMENT]))
+    def _try_optional(self, name: str, folder: str) -> None:
+        """A folder without these packages is no failure: only some scans need them."""
+        try:
+            with undone_on_failure():
+                self.offline([name], folder)
+        except (subprocess.CalledProcessError, OSError, RuntimeError, ImportError, UsageError) as error:
+            logging.info("GliomaSeg: %s was not installed from the folder: %s", name, error)
+
+    def ensure_optional(self, name: str) -> bool:
+        """Whether a package for a single purpose is there, after asking once where it was missing."""
+        if not self.lacks(name):
+            return True
+        questions = {
+            BRAIN_FINDER: _(
+                "This scan shows the skull, and Slicer lacks the package {name} that finds the brain "
+                "(less than 0.1 GB with what it needs). Install it now, and segment again?"
+            ),
+            DICOM_WRITER: _(
+                "Slicer lacks the package {name} that writes DICOM segmentations (less than 0.1 GB with what "
+                "it needs). Install it now?"
+            ),
+        }
+        if not self.dialogs.confirm(questions[name].format(name=name)):
+            return False
+        return self._run(lambda: self.optional(name)) and self._there([name] if self.lacks(name) else [])
 
     def _run(self, install: Callable[[], None]) -> bool:
         try:
-            install()
+            with undone_on_failure():
+                install()
         except (subprocess.CalledProcessError, OSError, RuntimeError, ImportError, UsageError) as error:
             logging.warning("GliomaSeg: installing packages failed: %s", error)
             self.dialogs.error(_("The packages could not be installed; Slicer is as it was."), str(error))
             return False
-        still = self.missing()
+        return True
+
+    def _there(self, still: list[str]) -> bool:
         if still:
             self.dialogs.error(
                 _("{names} can't be found after the installation: restart Slicer and try again.").format(

@@ -16,7 +16,10 @@ class Dialogs(Protocol):
         """Show a sentence, with the detail folded away."""
 
     def confirm(self, text: str) -> bool:
-        """Whether the person agrees."""
+        """Whether the person agrees (OK, Cancel)."""
+
+    def decide(self, text: str) -> bool:
+        """Which of two ways the person takes (Yes, No)."""
 
     def save_path(self, title: str, suggested: str, filters: str) -> str:
         """Where to save; empty when the person changed their mind. ``filters`` as Qt writes them."""
@@ -30,16 +33,22 @@ class SlicerDialogs:
 
     def error(self, text: str, detail: str = "") -> None:
         """See ``Dialogs``."""
-        slicer.util.errorDisplay(text, windowTitle=_("Glioma Segmentation"), detailedText=detail)
+        # Slicer makes the window wide for a detailed text, even for an empty one.
+        more = {"detailedText": detail} if detail else {}
+        slicer.util.errorDisplay(text, windowTitle=_("Glioma Segmentation"), **more)
 
     def confirm(self, text: str) -> bool:
         """See ``Dialogs``."""
         return bool(slicer.util.confirmOkCancelDisplay(text, windowTitle=_("Glioma Segmentation")))
 
+    def decide(self, text: str) -> bool:
+        """See ``Dialogs``."""
+        return bool(slicer.util.confirmYesNoDisplay(text, windowTitle=_("Glioma Segmentation")))
+
     def save_path(self, title: str, suggested: str, filters: str) -> str:
         """See ``Dialogs``."""
-        return str(qt.QFileDialog.getSaveFileName(None, title, suggested, filters) or "")
+        return str(qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, suggested, filters) or "")
 
     def folder(self, title: str) -> str:
         """See ``Dialogs``."""
-        return str(qt.QFileDialog.getExistingDirectory(None, title) or "")
+        return str(qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title) or "")

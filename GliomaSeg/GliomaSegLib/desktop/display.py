@@ -1,4 +1,4 @@
-"""What the slice and 3D views show, and where they meet."""
+"""What the slice and 3D views show, and where a voxel lies in them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ import numpy.typing as npt
 import slicer
 import slicer.util
 import vtk
-from slicer.i18n import tr as _
-
-from ..errors import InputRefused
 
 
 def show(node: Any, background: Any) -> None:
@@ -38,27 +35,6 @@ def show_in_3d(node: Any, visible: bool) -> None:
 def is_in_3d(node: Any) -> bool:
     """Whether the segmentation has surfaces."""
     return bool(node.GetSegmentation().ContainsRepresentation("Closed surface"))
-
-
-def crossing_ras() -> npt.NDArray[np.float64]:
-    """The point (R, A, S mm) where the three slice views meet.
-
-    Raises ``InputRefused`` when they do not meet in one point.
-    """
-    normals, offsets = [], []
-    layout = slicer.app.layoutManager()
-    for name in ("Red", "Green", "Yellow"):
-        matrix = layout.sliceWidget(name).mrmlSliceNode().GetSliceToRAS()
-        normal = np.array([matrix.GetElement(row, 2) for row in range(3)])
-        point = np.array([matrix.GetElement(row, 3) for row in range(3)])
-        normals.append(normal)
-        offsets.append(float(normal @ point))
-    planes = np.array(normals)
-    if abs(np.linalg.det(planes)) < 1e-3:
-        raise InputRefused(
-            _("The three slice views do not meet in a point: reset them to axial, sagittal, coronal.")
-        )
-    return np.linalg.solve(planes, np.array(offsets))
 
 
 def jump_to(ras: npt.NDArray[np.float64]) -> None:

@@ -59,7 +59,7 @@ class Doubts:
         """Take the outline out of the scene."""
         outline, self._outline = self._outline, None
         if outline is not None and slicer.mrmlScene.IsNodePresent(outline):
-            slicer.mrmlScene.RemoveNode(outline)
+            scene.remove(outline)
 
 
 def _regions(result: Any, reference: Any) -> list[DoubtfulRegion]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from slicer.i18n import tr as _
 from ..errors import InputRefused
 from ..labels import RC, STRUCTURES, structure
 from . import edits, scene
-from .display import crossing_ras, voxel_at
+from .display import voxel_at
 from .geometry import volume_grid
 from .parameters import PanelState
 from .results import LabelArray
@@ -30,54 +32,75 @@ class Editing:
         self._host_layout = host_layout
         self._widget: Any = None
         self._seen: LabelArray | None = None
+        self._known: deque[bytes] = deque(maxlen=4 * UNDO_STATES)
 
     @property
     def widget(self) -> Any:
-        """The Segment Editor widget; made when first wanted, because that takes a second."""
+        """The Segment Editor widget; made when first wanted, because that takes a second.
+
+        Its own undo buttons, and those that add or remove segments, are hidden: the panel has its own, and
+        the four structures are all that its table counts.
+        """
         if self._widget is None:
             self._widget = slicer.qMRMLSegmentEditorWidget()
+            self._widget.setMaximumNumberOfUndoStates(UNDO_STATES)
             self._widget.setMRMLScene(slicer.mrmlScene)
             self._widget.segmentationNodeSelectorVisible = False
             self._widget.sourceVolumeNodeSelectorVisible = False
             self._widget.switchToSegmentationsButtonVisible = False
-            self._widget.setMaximumNumberOfUndoStates(UNDO_STATES)
-            self._widget.connect("currentSegmentIDChanged(QString)", self._protect_others)
+            self._widget.addRemoveSegmentButtonsVisible = False
+            self._widget.show3DButtonVisible = False
+            self._widget.undoEnabled = False
             self._host_layout.addWidget(self._widget)
         return self._widget
 
     def attach(self, result: Any, background: Any) -> None:
-        """Edit ``result`` over ``background``, with the cavity selected."""
-        self._seen = None
-        self.widget.setMRMLSegmentEditorNode(_editor_node())
+        """Edit ``result`` over ``background``, with the cavity selected; keys as in Slicer's own editor."""
+        if not self._edits(result):
+            self._seen = None
+            self._known.clear()
+        editor = _editor_node()
+        self.widget.setMRMLSegmentEditorNode(editor)
         self.widget.setSegmentationNode(result)
         self.widget.setSourceVolumeNode(background)
         self.widget.setCurrentSegmentID(RC.abbreviation)
+        # A stroke replaces what it covers; what it must not take is given back after it (see settle).
+        editor.SetMaskMode(slicer.vtkMRMLSegmentationNode.EditAllowedEverywhere)
+        editor.SetOverwriteMode(editor.OverwriteAllSegments)
+        self.widget.installKeyboardShortcuts()
 
     def detach(self) -> None:
-        """Let go of the scene: it is closing, or another module is shown."""
+        """Let go of mouse and keys: the section is folded away, or another module is shown."""
         if self._widget is not None:
             self._widget.setActiveEffect(None)
+            self._widget.uninstallKeyboardShortcuts()
             self._widget.removeViewObservations()
 
-    def forget(self) -> None:
-        """The scene has gone, and the editor's node with it."""
+    def pause(self) -> None:
+        """Put the editor's tool away, so that a click in a slice is no stroke."""
         if self._widget is not None:
-            self._widget.setMRMLSegmentEditorNode(None)
+            self._widget.setActiveEffect(None)
+
+    def forget(self) -> None:
+        """Let go of the result: the scene is closing, or the result has left it."""
+        self.detach()
+        self._seen = None
+        self._known.clear()
+        if self._widget is not None:
+            self._widget.setSegmentationNode(None)
 
     def enter(self) -> None:
         """The module is shown again."""
-        if self._widget is not None and self._widget.mrmlSegmentEditorNode() is not None:
-            self._widget.setupViewObservations()
+        if self._widget is not None and self._widget.segmentationNode() is not None:
+            self._widget.installKeyboardShortcuts()
             self._widget.updateWidgetFromMRML()
 
     def undo(self) -> None:
         """Take the last correction back."""
-        self._seen = None
         self.widget.undo()
 
     def redo(self) -> None:
         """Do the undone correction again."""
-        self._seen = None
         self.widget.redo()
 
     def smooth(self, state: PanelState) -> None:
@@ -96,9 +119,9 @@ class Editing:
             raise InputRefused(_("Choose T1 or FLAIR among the inputs: the edge is found on them."))
         self._apply(state, lambda labels: edits.snap_to_fluid(labels, images, _spacing(state)))
 
-    def remove_island(self, state: PanelState) -> None:
-        """Remove the piece where the slice views meet. Raises ``InputRefused`` where there is none."""
-        index = voxel_at(_reference(state), crossing_ras())
+    def remove_island(self, state: PanelState, ras: np.ndarray) -> None:
+        """Remove the piece at a world point (R, A, S mm). Raises ``InputRefused`` where there is none."""
+        index = voxel_at(_reference(state), ras)
         self._apply(state, lambda labels: edits.remove_island(labels, index))
 
     def revert(self, state: PanelState, abbreviation: str) -> None:
@@ -109,30 +132,46 @@ class Editing:
         number = structure(abbreviation).number
         self._apply(state, lambda labels: _reverted(labels, original, number))
 
-    def keep_tumour(self, result: Any, reference: Any, current: LabelArray) -> LabelArray:
-        """Give enhancing tissue and core back that a stroke with the cavity took; the labels (z, y, x) then.
+    def settle(self, result: Any, reference: Any, current: LabelArray) -> tuple[LabelArray, str]:
+        """Give back what a stroke must not take; the labels (z, y, x) then, and a sentence when it did.
 
-        The editor's own masks know all segments or one, not these two. ``current``: the labels as they are,
-        which are returned as the same object when nothing had to be given back.
+        The cavity takes voxels from the hyperintensity, not from enhancing tissue or core; nothing takes
+        voxels from the cavity. The editor's own masks know all segments or one, not these pairs. A state that
+        was there before is the work of an undo or redo, whoever asked for it, and is left alone.
+        ``current``: the labels as they are, returned as the same object when nothing had to be given back.
         """
         before, self._seen = self._seen, current
-        painted = self._widget is not None and self._widget.segmentationNode() is result
-        if not painted or before is None or self._widget.currentSegmentID() != RC.abbreviation:
-            return current
-        self._seen = edits.keep_tumour(before, current)
-        self._write(result, reference, current, self._seen)
-        return self._seen
+        if before is None or not self._edits(result) or _digest(current) in self._known:
+            self._remember(current)
+            return current, ""
+        cavity = self._widget.currentSegmentID() == RC.abbreviation
+        kept = edits.keep_tumour(before, current) if cavity else edits.keep_cavity(before, current)
+        self._seen = kept
+        self._remember(kept)
+        if kept is current:
+            return current, ""
+        self._write(result, reference, current, kept)
+        if cavity:
+            return kept, _("The cavity took no enhancing tissue and no core: they were kept.")
+        return kept, _("The resection cavity kept its voxels: erase it there first.")
+
+    def _remember(self, labels: LabelArray) -> None:
+        self._known.append(_digest(labels))
+
+    def _edits(self, result: Any) -> bool:
+        return self._widget is not None and self._widget.segmentationNode() is result
 
     def _apply(self, state: PanelState, change: Callable[[LabelArray], LabelArray]) -> None:
         reference = _reference(state)
-        current = scene.current_labels(state.result, reference)
-        before = self.keep_tumour(state.result, reference, current)
-        after = change(before)
-        if self._widget is None or self._widget.segmentationNode() is not state.result:
+        if not self._edits(state.result):
             self.attach(state.result, state.t1c or reference)
+        current = scene.current_labels(state.result, reference)
+        before, _said = self.settle(state.result, reference, current)
+        after = change(before)
         self.widget.saveStateForUndo()
         self._write(state.result, reference, before, after)
         self._seen = after
+        self._remember(after)
 
     @staticmethod
     def _write(result: Any, reference: Any, before: LabelArray, after: LabelArray) -> None:
@@ -142,16 +181,9 @@ class Editing:
             if (mask != (before == each.number)).any():
                 scene.set_segment(result, each.abbreviation, mask, reference)
 
-    def _protect_others(self, segment_id: str) -> None:
-        """Painting the cavity takes voxels from SNFH; painting the others takes none from it.
 
-        What it must not take from enhancing tissue and core, ``keep_tumour`` gives back after the stroke.
-        """
-        editor = self.widget.mrmlSegmentEditorNode()
-        if editor is not None:
-            cavity = segment_id == RC.abbreviation
-            editor.SetMaskMode(slicer.vtkMRMLSegmentationNode.EditAllowedEverywhere)
-            editor.SetOverwriteMode(editor.OverwriteAllSegments if cavity else editor.OverwriteNone)
+def _digest(labels: LabelArray) -> bytes:
+    return blake2b(labels.tobytes(), digest_size=16).digest()
 
 
 def _reverted(labels: LabelArray, original: LabelArray, number: int) -> LabelArray:

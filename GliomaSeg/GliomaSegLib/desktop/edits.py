@@ -1,4 +1,4 @@
-"""One-click corrections as functions of arrays; no Slicer here.
+"""One-click corrections as functions of arrays; of Slicer, only its translations.
 
 ``labels`` are (z, y, x) uint8 with the numbers of ``labels.py``, ``spacing_mm`` is (x, y, z) as on a Grid.
 The cavity may take voxels from background and SNFH, never from enhancing tissue or the non-enhancing core:
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from slicer.i18n import tr as _
 
 from ..errors import InputRefused
 from ..labels import BACKGROUND, ET, NETC, RC, SNFH
@@ -49,10 +50,19 @@ def keep_tumour(before: LabelArray, after: LabelArray) -> LabelArray:
     return np.where(taken, before, after) if taken.any() else after
 
 
+def keep_cavity(before: LabelArray, after: LabelArray) -> LabelArray:
+    """``after`` with the cavity of ``before`` wherever a stroke made another structure of it.
+
+    Erasing is left alone. Returns ``after`` itself when the stroke took none.
+    """
+    taken = (before == RC.number) & (after != RC.number) & (after != BACKGROUND)
+    return np.where(taken, before, after) if taken.any() else after
+
+
 def _require_cavity(labels: LabelArray) -> Mask:
     cavity = labels == RC.number
     if not cavity.any():
-        raise InputRefused("There is no resection cavity to correct: paint one first.")
+        raise InputRefused(_("There is no resection cavity to correct: paint one first."))
     return cavity
 
 
@@ -111,7 +121,7 @@ def remove_island(labels: LabelArray, index_zyx: Sequence[int]) -> LabelArray:
     place = tuple(int(part) for part in index_zyx)
     inside = all(0 <= part < size for part, size in zip(place, labels.shape, strict=True))
     if not inside or labels[place] == BACKGROUND:
-        raise InputRefused("There is no segmented piece under the cursor: point at one in a slice.")
+        raise InputRefused(_("There is no segmented piece under the cursor: point at one in a slice."))
     pieces, _count = ndimage.label(labels == labels[place], structure=np.ones((3, 3, 3)))
     changed = labels.copy()
     changed[pieces == pieces[place]] = BACKGROUND
@@ -142,7 +152,7 @@ def snap_to_fluid(
     core = inside > min(reach_mm, 0.6 * float(inside.max()))
     around = (outside > reach_mm) & (outside <= 3 * reach_mm) & np.isin(part, (BACKGROUND, SNFH.number))
     if core.sum() < _MIN_SAMPLES or around.sum() < _MIN_SAMPLES:
-        raise InputRefused("The cavity is too small to tell fluid from tissue: correct it by hand.")
+        raise InputRefused(_("The cavity is too small to tell fluid from tissue: correct it by hand."))
     nearness = _fluid_minus_tissue([image[box] for image in images], core, around)
     band = (inside <= reach_mm) & (outside <= reach_mm)
     fluid = np.where(band, nearness < 0, here) & _yielding(part)
@@ -170,5 +180,5 @@ def _fluid_minus_tissue(images: Sequence[np.ndarray], core: Mask, around: Mask) 
         total += ((image - fluid) / scale) ** 2 - ((image - tissue) / scale) ** 2
         told = True
     if not told:
-        raise InputRefused("Fluid and tissue look alike on T1 and FLAIR here: correct the edge by hand.")
+        raise InputRefused(_("Fluid and tissue look alike on T1 and FLAIR here: correct the edge by hand."))
     return total

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import slicer
+import numpy as np
+import numpy.typing as npt
 from slicer.i18n import tr as _
 
 from ..errors import InputRefused
+from ..intake.volume import Grid
 from ..labels import STRUCTURES
 from ..outcome.segmentation_file import write_nifti, write_seg_nrrd
 from .geometry import volume_grid
@@ -17,7 +19,35 @@ from .record import RunRecord, recall
 from .results import Row, as_csv
 from .scene import current_labels, reference_of
 
+if TYPE_CHECKING:
+    from ..outcome.dicom_seg import SegmentationAuthor
+
 NIFTI, SEG_NRRD = ".nii.gz", ".seg.nrrd"
+
+
+def reference_of_result(state: PanelState) -> Any:
+    """The volume that the result was made on. Raises ``InputRefused`` when it has left the scene."""
+    reference = reference_of(state.result)
+    if reference is None:
+        raise InputRefused(
+            _("The volume that this result was made on is no longer in the scene: load it again.")
+        )
+    return reference
+
+
+def labels_and_grid(state: PanelState) -> tuple[npt.NDArray[np.uint8], Grid]:
+    """The result as it is now, (z, y, x), and its grid. Raises ``InputRefused`` as above."""
+    reference = reference_of_result(state)
+    return current_labels(state.result, reference), volume_grid(reference, reference)
+
+
+def author_of(state: PanelState, rows: list[Row]) -> SegmentationAuthor:
+    """Which algorithm made the result, and what a person edited since."""
+    from ..outcome.dicom_seg import SegmentationAuthor
+
+    record = recall(state.result) or RunRecord()
+    edited = [row.abbreviation for row in rows if row.edited]
+    return SegmentationAuthor(algorithm=record.algorithm, edited=edited)
 
 
 def export_labels(state: PanelState, path: Path) -> list[str]:
@@ -26,8 +56,7 @@ def export_labels(state: PanelState, path: Path) -> list[str]:
     Returns the names of the structures that are absent. Raises ``InputRefused`` for another ending or when
     the reference has left the scene, ``OutputRefused`` when the file can't be written.
     """
-    reference = _reference(state)
-    labels, grid = current_labels(state.result, reference), volume_grid(reference, reference)
+    labels, grid = labels_and_grid(state)
     if path.name.endswith(SEG_NRRD):
         record = recall(state.result) or RunRecord()
         write_seg_nrrd(path, labels, grid, record.algorithm)
@@ -36,14 +65,6 @@ def export_labels(state: PanelState, path: Path) -> list[str]:
     else:
         raise InputRefused(_("{name}: end the name with .nii.gz or .seg.nrrd.").format(name=path.name))
     return [each.name for each in STRUCTURES if not (labels == each.number).any()]
-
-
-def dicom_file_of(volume: Any) -> Path | None:
-    """A file of the series that ``volume`` was loaded from by Slicer's DICOM database, or None."""
-    instances = (volume.GetAttribute("DICOM.instanceUIDs") or "").split()
-    database = getattr(slicer, "dicomDatabase", None)
-    found = str(database.fileForInstance(instances[0]) or "") if instances and database is not None else ""
-    return Path(found) if found else None
 
 
 def export_dicom(
@@ -55,24 +76,10 @@ def export_dicom(
     Raises a ``GliomaSegError`` as ``outcome.dicom_export.export_dicom_seg``.
     """
     from ..outcome.dicom_export import export_dicom_seg
-    from ..outcome.dicom_seg import SegmentationAuthor
 
-    reference = _reference(state)
-    labels, grid = current_labels(state.result, reference), volume_grid(reference, reference)
-    record = recall(state.result) or RunRecord()
-    edited = [row.abbreviation for row in rows if row.edited]
-    author = SegmentationAuthor(algorithm=record.algorithm, edited=edited)
-    export_dicom_seg(labels, grid, source, path, author, keep_identity, overwrite=True)
+    labels, grid = labels_and_grid(state)
+    export_dicom_seg(labels, grid, source, path, author_of(state, rows), keep_identity, overwrite=True)
     return [each.name for each in STRUCTURES if not (labels == each.number).any()]
-
-
-def _reference(state: PanelState) -> Any:
-    reference = reference_of(state.result)
-    if reference is None:
-        raise InputRefused(
-            _("The volume that this result was made on is no longer in the scene: load it again.")
-        )
-    return reference
 
 
 def export_table(rows: list[Row], path: Path) -> None:

@@ -52,7 +52,7 @@ class Panel:
         self.ui = ui
         self.dialogs = dialogs or SlicerDialogs()
         self.dependencies = dependencies or Dependencies(self.dialogs)
-        self.results = ResultView(ui, self.dialogs)
+        self.results = ResultView(ui, self.dialogs, self.dependencies)
         listener = Listener(self._progress, self._log, self._done, self._failed, self._cancelled)
         self.run = SegmentationRun(make_runner(), listener)
         self._state: Any = None
@@ -118,7 +118,6 @@ class Panel:
         self.run.abandon()
         self.set_state(None)
         self.results.close()
-        self.results.editing.forget()
 
     def _state_changed(self) -> None:
         if self._state is not None:
@@ -159,7 +158,7 @@ class Panel:
     def install_offline(self) -> None:
         """Install the missing packages from a folder."""
         if self.dependencies.ensure_offline():
-            self._say(_("All packages are installed."))
+            self._say(_("All packages that a run needs are installed."))
 
     def _advanced_folded(self, folded: bool) -> None:
         """Ask the graphics driver only when somebody wants to see its devices."""
@@ -264,6 +263,7 @@ class Panel:
         if doubt.exists():  # results of a model's older versions have none
             scene.keep_uncertainty(node, scene.read_labels(doubt, reference), reference)
         display.show(node, request.volumes.get("t1c", reference))
+        display.show_in_3d(node, True)
         self._state.result = node
 
     def _failed(self, sentence: str) -> None:
@@ -281,7 +281,9 @@ class Panel:
                 name=BRAIN_FINDER
             )
         )
-        if self._state is not None and self.dependencies.ensure_brain_finder():
+        # Where this process sees the package and the command does not, another run would fail again.
+        lacked = self.dependencies.lacks(BRAIN_FINDER)
+        if lacked and self._state is not None and self.dependencies.ensure_optional(BRAIN_FINDER):
             self._start()
 
     def _cancelled(self) -> None:

@@ -40,6 +40,9 @@ class ProcessRunner(Protocol):
     def kill(self, child_pid: int | None) -> None:
         """End the process and the child that it said it launched."""
 
+    def wait(self, milliseconds: int) -> None:
+        """Wait for the end for so long at most; ``on_end`` is called before this returns when it comes."""
+
     @property
     def running(self) -> bool:
         """Whether the process has been started and has not ended."""
@@ -107,6 +110,11 @@ class QtProcessRunner:
         if self._process is not None:
             self._process.kill()
 
+    def wait(self, milliseconds: int) -> None:
+        """See ``ProcessRunner``."""
+        if self._process is not None:
+            self._process.waitForFinished(milliseconds)
+
     def _read_output(self) -> None:
         if self._process is not None:
             for line in self._buffers[0].feed(self._process.readAllStandardOutput().data()):
@@ -140,12 +148,27 @@ class QtProcessRunner:
 
 
 def end_process(pid: int) -> None:
-    """End a process and, on Windows, its children; one that has ended already is no error."""
+    """End a process and all that it started; one that has ended already is no error."""
     if os.name == "nt":
         command = ["taskkill", "/PID", str(pid), "/T", "/F"]
         subprocess.run(command, capture_output=True, check=False, creationflags=0x08000000)
         return
+    for each in (pid, *_descendants(pid)):
+        try:
+            os.kill(each, signal.SIGKILL)
+        except ProcessLookupError:
+            logging.debug("a process of the segmentation had ended already")
+
+
+def _descendants(pid: int) -> list[int]:
+    """The processes below ``pid``, by what ``ps`` lists on Linux and macOS; none where there is no ``ps``."""
     try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        logging.debug("the segmentation process had ended already")
+        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        logging.warning("GliomaSeg: the processes below the segmentation could not be listed")
+        return []
+    parents = {int(child): int(parent) for child, parent in map(str.split, listed.stdout.splitlines())}
+    found = [pid]
+    for each in found:  # grows while it is walked
+        found.extend(child for child, parent in parents.items() if parent == each)
+    return found[1:]

@@ -21,6 +21,8 @@ from .scene import export_mask, export_volume
 
 GRACE_MS = 5000
 """How long a cancelled command may take to stop by itself."""
+FAREWELL_MS = 3000
+"""How long to wait for an abandoned process: Slicer may be closing, and nobody would clean up later."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,9 @@ class SegmentationRun:
         """End the run now and forget it: the scene is closing, or the module is going."""
         if self.running:
             self._cancelling = True
+            self._cancel_file().touch()  # for a child that has not told its pid yet
             self.runner.kill(self._child_pid)
+            self.runner.wait(FAREWELL_MS)
 
     def _export(self, request: Request) -> dict[str, Path]:
         assert self._folder is not None
@@ -177,8 +181,12 @@ class SegmentationRun:
     def _named(self, request: Request | None) -> str:
         """The command's sentence, with the names of the person's volumes for those of our files."""
         sentence = self._sentence
-        for role, node in (request.volumes if request is not None else {}).items():
+        if request is None:
+            return sentence
+        for role, node in request.volumes.items():
             sentence = sentence.replace(f"{role}.nrrd", node.GetName())
+        if request.brain_mask is not None:
+            sentence = sentence.replace(self._mask_file().name, request.brain_mask.GetName())
         return sentence
 
     def _lose_patience(self) -> None:

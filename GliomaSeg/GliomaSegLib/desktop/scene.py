@@ -9,11 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import slicer
 import slicer.util
+import vtk
 from slicer.i18n import tr as _
+from vtk.util.numpy_support import vtk_to_numpy
 
 from ..errors import InputRefused
 from ..intake.volume import Grid
 from ..labels import ET, NETC, RC, SNFH, STRUCTURES, Structure
+from ..labels import structure as structure_named
 from ..outcome.segmentation_file import segment_tags
 from .geometry import volume_grid
 
@@ -109,17 +112,17 @@ def add_segmentation(labels: LabelArray, reference: Any, name: str, algorithm: s
     return node
 
 
-def _segment(structure: Structure, layer: Any, algorithm: str) -> Any:
-    """A segment in the shared layer.
+def _segment(structure: Structure, layer: Any, algorithm: str, number: int | None = None) -> Any:
+    """A segment in a layer, where its voxels are ``number``, by default that of the structure.
 
-    The layer is shared from the start, because CollapseBinaryLabelmaps merges into the grid of the first
-    segment, and an empty one has none of its own: on an oblique grid that would move voxels.
+    The layer is shared by a new result's four, because CollapseBinaryLabelmaps merges into the grid of the
+    first segment, and an empty one has none of its own: on an oblique grid that would move voxels.
     """
     segment = slicer.vtkSegment()
     segment.SetName(structure.name)
     segment.SetColor(*(channel / 255 for channel in structure.colour))
     segment.AddRepresentation(_BINARY_LABELMAP, layer)
-    segment.SetLabelValue(structure.number)
+    segment.SetLabelValue(structure.number if number is None else number)
     for tag, value in segment_tags(structure, algorithm).items():
         segment.SetTag(tag, value)
     return segment
@@ -158,20 +161,102 @@ def current_labels(node: Any, reference: Any) -> LabelArray:
     """The labels (z, y, x) of the segmentation as it is, on the reference's grid.
 
     Where segments overlap, the cavity wins over enhancing tissue, that over the core, that over SNFH.
+    Segments that are none of ours are left out.
     """
-    labels = np.zeros(slicer.util.arrayFromVolume(reference).shape[:3], np.uint8)
-    for structure in (SNFH, NETC, ET, RC):
-        if node.GetSegmentation().GetSegment(structure.abbreviation) is None:
-            continue
-        mask = slicer.util.arrayFromSegmentBinaryLabelmap(node, structure.abbreviation, reference)
-        if mask is not None and mask.shape == labels.shape:
-            labels[mask > 0] = structure.number
-    return labels
+    segments, numbers = vtk.vtkStringArray(), vtk.vtkIntArray()
+    for structure in (SNFH, NETC, ET, RC):  # a later one wins
+        if node.GetSegmentation().GetSegment(structure.abbreviation) is not None:
+            segments.InsertNextValue(structure.abbreviation)
+            numbers.InsertNextValue(structure.number)
+    shape = slicer.util.arrayFromVolume(reference).shape[:3]
+    merged = slicer.vtkOrientedImageData()
+    if segments.GetNumberOfValues():
+        slicer.vtkSlicerSegmentationsModuleLogic.GenerateMergedLabelmapInReferenceGeometry(
+            node, reference, segments, slicer.vtkSegmentation.EXTENT_REFERENCE_GEOMETRY, merged, numbers
+        )
+    scalars = merged.GetPointData().GetScalars()
+    if scalars is None or merged.GetNumberOfPoints() != np.prod(shape):
+        return np.zeros(shape, np.uint8)
+    return vtk_to_numpy(scalars).reshape(shape).astype(np.uint8)
+
+
+def foreign_segments(node: Any) -> list[str]:
+    """Names of the segments that are none of the four structures: a person or a tool added them."""
+    ours = {structure.abbreviation for structure in STRUCTURES}
+    segmentation = node.GetSegmentation()
+    others = [each for each in segmentation.GetSegmentIDs() if each not in ours]
+    return [segmentation.GetSegment(each).GetName() for each in others]
 
 
 def set_segment(node: Any, abbreviation: str, mask: npt.NDArray[np.bool_], reference: Any) -> None:
-    """Replace one segment by ``mask`` (z, y, x) on the reference's grid; the others are not touched."""
-    slicer.util.updateSegmentBinaryLabelmapFromArray(mask.astype(np.uint8), node, abbreviation, reference)
+    """Replace one segment by ``mask`` (z, y, x) on the reference's grid; the others are not touched.
+
+    Surfaces in the 3D view follow. A segment that a person deleted is made anew.
+    """
+    segmentation = node.GetSegmentation()
+    if segmentation.GetSegment(abbreviation) is None:
+        empty = _segment(
+            structure_named(abbreviation),
+            _oriented(np.zeros_like(mask), reference),
+            _algorithm(node),
+            number=1,
+        )
+        segmentation.AddSegment(empty, abbreviation)
+    if node.GetTransformNodeID() != reference.GetTransformNodeID():
+        # Slower, but it knows of transforms: a person moved the one and not the other.
+        slicer.util.updateSegmentBinaryLabelmapFromArray(mask.astype(np.uint8), node, abbreviation, reference)
+        return
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    if not mask.any():  # an empty layer would change nothing
+        taken = logic.ClearSegment(node, abbreviation)
+    else:
+        layer = _oriented(mask, reference)
+        taken = logic.SetBinaryLabelmapToSegment(layer, node, abbreviation, logic.MODE_REPLACE)
+    if not taken:
+        raise RuntimeError(f"Slicer did not take the segment {abbreviation}")
+
+
+def copy_of_present(node: Any, labels: LabelArray, reference: Any) -> Any:
+    """A new segmentation beside ``reference`` with the structures that ``labels`` (z, y, x) hold, tags kept.
+
+    For writers that would make an empty segment of an absent structure. The caller removes it.
+    """
+    copy = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", node.GetName())
+    copy.CreateDefaultDisplayNodes()
+    copy.SetReferenceImageGeometryParameterFromVolumeNode(reference)
+    found = vtk.reference("")
+    for structure in STRUCTURES:
+        mask = labels == structure.number
+        if mask.any():
+            segment = _segment(structure, _oriented(mask, reference), _algorithm(node), number=1)
+            original = node.GetSegmentation().GetSegment(structure.abbreviation)
+            if original is not None and original.GetTag("DICOM.SegmentAlgorithmType", found):
+                segment.SetTag("DICOM.SegmentAlgorithmType", str(found))
+            copy.GetSegmentation().AddSegment(segment, structure.abbreviation)
+    copy.SetAndObserveTransformNodeID(reference.GetTransformNodeID())
+    place_beside(copy, reference)
+    return copy
+
+
+def _oriented(mask: npt.NDArray[np.bool_], reference: Any) -> Any:
+    """``mask`` (z, y, x) as Slicer's image type on the reference's grid, in the reference's own space."""
+    layer, matrix = slicer.vtkOrientedImageData(), vtk.vtkMatrix4x4()
+    depth, height, width = mask.shape
+    layer.SetExtent(0, width - 1, 0, height - 1, 0, depth - 1)
+    layer.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
+    vtk_to_numpy(layer.GetPointData().GetScalars())[:] = mask.ravel()
+    reference.GetIJKToRASMatrix(matrix)
+    layer.SetGeometryFromImageToWorldMatrix(matrix)
+    return layer
+
+
+def _algorithm(node: Any) -> str:
+    """The algorithm that the other segments name."""
+    found = vtk.reference("")
+    for segment_id in node.GetSegmentation().GetSegmentIDs():
+        if node.GetSegmentation().GetSegment(segment_id).GetTag("DICOM.SegmentAlgorithmName", found):
+            return str(found)
+    return "GliomaSeg"
 
 
 def reference_of(node: Any) -> Any:
@@ -200,5 +285,12 @@ def remove_result(node: Any) -> None:
     for role in (MODEL_VERSION_ROLE, UNCERTAINTY_ROLE):
         kept = node.GetNodeReference(role)
         if kept is not None:
-            slicer.mrmlScene.RemoveNode(kept)
+            remove(kept)
+    remove(node)
+
+
+def remove(node: Any) -> None:
+    """Take a node out of the scene with its display nodes, which nobody else would remove."""
+    for index in reversed(range(node.GetNumberOfDisplayNodes())):
+        slicer.mrmlScene.RemoveNode(node.GetNthDisplayNode(index))
     slicer.mrmlScene.RemoveNode(node)

@@ -172,30 +172,6 @@ def test_without_torch_nothing_starts_until_the_person_agrees(bench):
     assert bench.state.result is not None
 
 
-def test_an_install_that_fails_says_that_slicer_is_as_it_was(bench):
-    bench.missing = ["torch", "safetensors"]
-
-    def broken(names):
-        raise RuntimeError("no network")
-
-    bench.panel.dependencies.online = broken
-    assert bench.panel.dependencies.ensure() is False
-    assert bench.answers.errors == ["The packages could not be installed; Slicer is as it was."]
-
-
-def test_an_offline_install_uses_the_folder_only(bench, monkeypatch):
-    asked = []
-    monkeypatch.setattr(
-        slicer,
-        "packaging",
-        type("P", (), {"pip_install": staticmethod(lambda wanted, **_: asked.append(wanted))}),
-        raising=False,
-    )
-    bench.missing, bench.answers.path = ["torch"], "/media/wheels"
-    bench.ui.offlineButton.click()
-    assert asked == [["--no-index", "--find-links", "/media/wheels", "torch>=2.4"]]
-
-
 def test_a_saved_scene_opens_with_the_same_panel(bench, tmp_path):
     volumes = add_volumes()
     bench.choose(volumes)
@@ -251,7 +227,13 @@ def test_the_panel_fits_slicers_width(bench):
 @pytest.mark.parametrize("agrees", [True, False])
 def test_the_package_that_finds_the_brain_is_offered_only_when_needed(bench, agrees, tmp_path):
     bench.answers.agrees = agrees
-    bench.panel.dependencies.install = lambda wanted: (tmp_path / "bin" / "installed").touch()
+    bench.lacking = {"deepbet"}
+
+    def install(name):
+        (tmp_path / "bin" / "installed").touch()
+        bench.lacking.clear()
+
+    bench.panel.dependencies.optional = install
     bench.choose(add_volumes())
     bench.click_run()
     bench.wait(lambda: bench.answers.questions)

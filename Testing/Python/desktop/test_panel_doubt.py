@@ -31,6 +31,18 @@ def cross_views():
         view.SetSliceToRASByNTP(*normal, *across, 0, 0, 0, 0)
 
 
+def crossing():
+    """The point (R, A, S mm) where the three slice views meet."""
+    nodes = [
+        slicer.app.layoutManager().sliceWidget(name).mrmlSliceNode() for name in ("Red", "Green", "Yellow")
+    ]
+    matrices = [slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS()) for node in nodes]
+    normals = np.array([matrix[:3, 2] for matrix in matrices])
+    return np.linalg.solve(
+        normals, [normal @ matrix[:3, 3] for normal, matrix in zip(normals, matrices, strict=True)]
+    )
+
+
 def outlines():
     nodes = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
     return [node for node in nodes if node.GetName() == "Doubtful region"]
@@ -53,7 +65,7 @@ def test_clicks_visit_the_regions_from_the_largest_on(bench):
         assert bench.ui.correctLabel.text.startswith(f"Doubtful region {number} of 2, 0.")
         mask = outlined(reference)
         assert mask.any() and (doubt[mask] == value).all()
-        at = display.voxel_at(reference, display.crossing_ras())
+        at = display.voxel_at(reference, crossing())
         assert mask[at], "the slices meet inside the outlined region"
     bench.ui.doubtButton.click()
     assert "All 2 doubtful regions were shown" in bench.ui.correctLabel.text and outlines() == []
@@ -84,12 +96,12 @@ def test_a_moved_reference_is_jumped_to_where_it_lies(bench):
     matrix.SetElement(0, 3, 40.0)
     transform.SetMatrixTransformToParent(matrix)
     bench.ui.doubtButton.click()
-    before = display.crossing_ras()
+    before = crossing()
     for node in (volumes["t1c"], bench.state.result):
         node.SetAndObserveTransformNodeID(transform.GetID())
     bench.state.result.SetAttribute(doubts._SHOWN, "0")
     bench.ui.doubtButton.click()
-    np.testing.assert_allclose(display.crossing_ras() - before, (40, 0, 0), atol=1e-6)
+    np.testing.assert_allclose(crossing() - before, (40, 0, 0), atol=1e-6)
 
 
 def test_a_result_without_a_map_or_without_doubt_says_so(bench):
@@ -121,11 +133,9 @@ def test_the_map_is_hidden_and_is_saved_with_the_scene(bench, tmp_path):
 
 def paint(bench, reference, segment_id, where):
     """A stroke by Slicer's own editor logic, with the modes that the panel set in the editor's node."""
-    editor = bench.panel.results.editing.widget
-    editor.setCurrentSegmentID(segment_id)
-    logic = slicer.vtkSlicerSegmentEditorLogic()
-    logic.SetMRMLScene(slicer.mrmlScene)
-    logic.SetSegmentEditorNode(editor.mrmlSegmentEditorNode())
+    editor = bench.panel.results.correct.editing.widget
+    editor._native.clickSegment(segment_id)
+    logic = editor._native._logic
     assert logic.UpdateReferenceGeometryImage() and logic.ResetModifierLabelmapToDefault()
     assert logic.UpdateMaskLabelmap()
     stroke = slicer.vtkSlicerSegmentationsModuleLogic.CreateOrientedImageDataFromVolumeNode(reference)
@@ -134,6 +144,7 @@ def paint(bench, reference, segment_id, where):
     brush.DeepCopy(stroke)
     brush.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
     vtk_to_numpy(brush.GetPointData().GetScalars())[:] = where.ravel()
+    logic.SaveStateForUndo()
     logic.ModifySegmentByLabelmap(
         bench.state.result, segment_id, brush, logic.ModificationModeAdd, False, False
     )
@@ -163,13 +174,79 @@ def test_a_stroke_with_the_cavity_takes_hyperintensity_and_no_tumour(painted):
 
 
 @pytest.mark.parametrize(("segment_id", "number"), [("NETC", 1), ("SNFH", 2), ("ET", 3)])
-def test_a_stroke_with_another_structure_takes_nothing_of_the_cavity(painted, segment_id, number):
+def test_a_stroke_with_another_structure_replaces_all_but_the_cavity(painted, segment_id, number):
     bench, reference, labels = painted
     paint(bench, reference, segment_id, np.ones(SHAPE, bool))
-    bench.wait(lambda: bench.panel.results.rows[number - 1].edited)
+    bench.wait(lambda: bench.ui.correctLabel.text)
+    assert bench.ui.correctLabel.text == "The resection cavity kept its voxels: erase it there first."
     now = scene.current_labels(bench.state.result, reference)
-    np.testing.assert_array_equal(now == 4, labels == 4)
-    assert (now[labels == 0] == number).all()
+    np.testing.assert_array_equal(now, np.where(labels == 4, 4, number))
+    for other in {"NETC", "SNFH", "ET"} - {segment_id}:
+        mask = slicer.util.arrayFromSegmentBinaryLabelmap(bench.state.result, other, reference)
+        assert not mask.any(), "no voxel belongs to two structures"
+
+
+@pytest.mark.parametrize("segment_id", ["RC", "SNFH"])
+@pytest.mark.parametrize("by", ["panel", "key"])
+def test_undo_after_voxels_were_given_back_brings_the_state_before_the_stroke(painted, segment_id, by):
+    """The editor's own undo (key Z) does not pass through the panel: it must not be taken for a stroke."""
+    bench, reference, labels = painted
+    editor = bench.panel.results.correct.editing.widget
+    paint(bench, reference, segment_id, np.ones(SHAPE, bool))
+    bench.wait(lambda: bench.ui.correctLabel.text)
+    settled = scene.current_labels(bench.state.result, reference)
+    assert (settled != labels).any()
+    editor._native.clickSegment("SNFH")
+    if by == "panel":
+        bench.ui.undoButton.click()
+    else:
+        editor.undo()
+    bench.wait(lambda: not any(row.edited for row in bench.panel.results.rows))
+    np.testing.assert_array_equal(scene.current_labels(bench.state.result, reference), labels)
+    if by == "panel":
+        bench.ui.redoButton.click()
+    else:
+        editor.redo()
+    bench.wait(lambda: any(row.edited for row in bench.panel.results.rows))
+    np.testing.assert_array_equal(scene.current_labels(bench.state.result, reference), settled)
+
+
+def test_surfaces_follow_corrections_and_their_undo(painted):
+    bench, _reference, _labels = painted
+    segmentation = bench.state.result.GetSegmentation()
+
+    def points():
+        surfaces = [
+            segmentation.GetSegment(name).GetRepresentation("Closed surface") for name in ("RC", "ET")
+        ]
+        return [surface.GetNumberOfPoints() if surface else None for surface in surfaces]
+
+    bench.ui.show3dCheckBox.checked = True
+    before = points()
+    scene.set_segment(bench.state.result, "RC", np.zeros(SHAPE, bool), bench.ui.t1cSelector.currentNode())
+    bench.wait(lambda: bench.panel.results.rows[3].edited)
+    assert points()[0] == 0 and points()[1] == before[1] and bench.ui.show3dCheckBox.checked
+    bench.ui.revertCombo.setCurrentIndex(3)
+    bench.ui.revertButton.click()
+    assert points() == before
+
+
+def test_segments_of_other_names_are_told_and_a_deleted_one_comes_back(painted):
+    bench, reference, labels = painted
+    segmentation = bench.state.result.GetSegmentation()
+    segmentation.AddEmptySegment("Segment_1", "Eye")
+    segmentation.RemoveSegment("RC")
+    bench.wait(lambda: bench.panel.results.rows[3].edited)
+    assert "Not counted and not exported: Eye." in bench.ui.warningsLabel.text
+    assert bench.panel.results.rows[3].current_ml == 0
+    bench.ui.revertCombo.setCurrentIndex(3)
+    bench.ui.revertButton.click()
+    np.testing.assert_array_equal(scene.current_labels(bench.state.result, reference), labels)
+    tag = vtk.reference("")
+    assert segmentation.GetSegment("RC").GetTag("DICOM.SegmentAlgorithmName", tag) and str(tag).startswith(
+        "Glioma"
+    )
+    assert segmentation.GetSegment("RC").GetName() == "Resection cavity"
 
 
 def test_erasing_with_the_cavity_selected_and_undo_are_left_alone(painted):

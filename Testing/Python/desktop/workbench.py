@@ -29,16 +29,23 @@ class Answers:
     """A person who answers dialogs as told."""
 
     agrees: bool = True
+    decides: bool = True
     path: str = ""
     errors: list = field(default_factory=list)
+    details: list = field(default_factory=list)
     questions: list = field(default_factory=list)
 
     def error(self, text, detail=""):
         self.errors.append(text)
+        self.details.append(detail)
 
     def confirm(self, text):
         self.questions.append(text)
         return self.agrees
+
+    def decide(self, text):
+        self.questions.append(text)
+        return self.decides
 
     def save_path(self, title, suggested, filters):
         return self.path
@@ -64,13 +71,18 @@ class Bench:
     def __init__(self, folder: Path, behaviour: str):
         self.answers = Answers()
         self.missing: list[str] = []
+        self.lacking: set[str] = set()
         self.parent = ModuleParent(str(MODULE))
         self.widget = load_module(MODULE).GliomaSegWidget(self.parent)
         self.widget.makePanel = lambda: Panel(
             self.widget.ui,
             lambda: QtProcessRunner(launcher(folder / "bin", behaviour)),
             self.answers,
-            Dependencies(self.answers, missing=lambda: list(self.missing)),
+            Dependencies(
+                self.answers,
+                missing=lambda: list(self.missing),
+                lacks=lambda name: name in self.lacking,
+            ),
         )
         self.widget.setup()
         self.panel = self.widget.panel

@@ -20,6 +20,8 @@ class ClassApi:
     signals: frozenset[str]
     methods: frozenset[str]
     values: frozenset[str]
+    undivided: bool = False
+    """The record lists all attributes of this class as methods: it could not be made without arguments."""
 
     def signal_names(self) -> set[str]:
         """Names of the signals without their arguments."""
@@ -69,4 +71,5 @@ def class_api(name: str) -> ClassApi | None:
         frozenset(entry.get("signals", ())) | inherited[0],
         frozenset(entry["methods"]) | inherited[1],
         frozenset(entry.get("values", ())) | inherited[2],
+        "cannot_construct_without_arguments" in entry,
     )

@@ -27,15 +27,65 @@ class _Strict:
         raise AttributeError(f"{self._list} has no attribute named '{name}'")
 
 
+class Interactor:
+    """A view's interactor: VTK's own events and observers, and the mouse. slicer-core has no views."""
+
+    def __init__(self) -> None:
+        self._events = vtk.vtkObject()
+        self._place = (0, 0)
+
+    def AddObserver(self, event: str, callback: Any) -> int:
+        """Listen to an event of VTK's; an unknown name is refused."""
+        if vtk.vtkCommand.GetEventIdFromString(event) == vtk.vtkCommand.NoEvent:
+            raise TypeError(f"no event {event}")
+        return self._events.AddObserver(event, callback)
+
+    def RemoveObserver(self, tag: int) -> None:
+        """Listen no more."""
+        self._events.RemoveObserver(tag)
+
+    def GetEventPosition(self) -> tuple[int, int]:
+        """The mouse in pixels, from the lower left corner."""
+        return self._place
+
+    def press(self, x: int, y: int) -> None:
+        """What a person's left mouse button does."""
+        self._place = (x, y)
+        self._events.InvokeEvent("LeftButtonPressEvent")
+
+
+class _InteractorStyle:
+    def __init__(self) -> None:
+        self._interactor = Interactor()
+
+    def GetInteractor(self) -> Interactor:
+        """The interactor."""
+        return self._interactor
+
+
+class _SliceView:
+    def __init__(self) -> None:
+        self._style = _InteractorStyle()
+
+    def interactorStyle(self) -> _InteractorStyle:
+        """What handles the mouse."""
+        return self._style
+
+
 class _SliceWidget:
-    """One slice view: its MRML node and logic."""
+    """One slice view: its MRML node and its mouse."""
 
     def __init__(self, node: Any) -> None:
         self._node = node
+        self._view = _SliceView()
 
     def mrmlSliceNode(self) -> Any:
         """The slice node."""
         return self._node
+
+    def sliceView(self) -> _SliceView:
+        """The view in the widget."""
+        return self._view
 
 
 class _ThreeDView:
@@ -72,8 +122,12 @@ class LayoutManager(_Strict):
             composite = slicer.vtkMRMLSliceCompositeNode()
             composite.SetLayoutName(name)
             composite.SetSingletonTag(name)
+            node.SetDimensions(256, 256, 1)
             self._slices[name] = _SliceWidget(scene.AddNode(node))
             scene.AddNode(composite)
+        crosshair = slicer.vtkMRMLCrosshairNode()
+        crosshair.SetCrosshairName("default")
+        scene.AddNode(crosshair)
         self._three_d = _ThreeDWidget()
         self.threeDViewCount = 1
 

@@ -1,4 +1,4 @@
-"""The Segment Editor widget, as far as a module can see it from outside."""
+"""The Segment Editor widget, as far as a module can see it from outside, over Slicer's own editor logic."""
 
 from __future__ import annotations
 
@@ -27,7 +27,12 @@ EFFECTS = (
 
 
 class qMRMLSegmentEditorWidget(QtWidgets.QFrame):
-    """The Segment Editor's outside: it keeps node, segment and undo states, and paints nothing."""
+    """The Segment Editor's outside. Nodes, selection and undo are those of vtkSlicerSegmentEditorLogic.
+
+    As in qMRMLSegmentEditorWidget.cxx: ``currentSegmentIDChanged`` tells of a person's click in the table,
+    not of ``setCurrentSegmentID``; a segmentation that comes in gets its first segment selected; without a
+    node every setter is ignored with a complaint, which here is an error.
+    """
 
     segmentationNodeChanged = QtCore.Signal(object)
     sourceVolumeNodeChanged = QtCore.Signal(object)
@@ -37,29 +42,32 @@ class qMRMLSegmentEditorWidget(QtWidgets.QFrame):
         super().__init__(parent)
         self.setFrameShape(QtWidgets.QFrame.Shape.StyledPanel)
         self._scene: Any = None
-        self._node: Any = None
-        self._active: str | None = None
-        self._undo: list[Any] = []
-        self._redo: list[Any] = []
-        self._limit = 10
-        self._visible = {"segmentationNodeSelectorVisible": True, "sourceVolumeNodeSelectorVisible": True}
-        self._visible["switchToSegmentationsButtonVisible"] = True
-        grid = QtWidgets.QGridLayout(self)
+        self._logic = slicer.vtkSlicerSegmentEditorLogic()
+        self._shortcuts = 0
+        self._shown = dict.fromkeys(_VISIBLE, True)
+        layout = QtWidgets.QVBoxLayout(self)
+        self._undo_row = QtWidgets.QWidget(self)
+        row = QtWidgets.QHBoxLayout(self._undo_row)
+        for name in ("Undo", "Redo"):
+            row.addWidget(_button(name, self._undo_row))
+        self._segments = QtWidgets.QListWidget(self)
+        self._segments.setMaximumHeight(96)
+        layout.addWidget(self._segments)
+        grid = QtWidgets.QGridLayout()
         for index, name in enumerate(EFFECTS):
-            button = QtWidgets.QToolButton(self)
-            button.setText(name)
-            button.setAccessibleName(name)
-            button.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Fixed)
-            grid.addWidget(button, index // 3, index % 3)
+            grid.addWidget(_button(name, self), index // 3, index % 3)
+        layout.addLayout(grid)
+        layout.addWidget(self._undo_row)
 
     def _require_node(self) -> Any:
-        if self._node is None:
+        if self.mrmlSegmentEditorNode() is None:
             raise RuntimeError("qMRMLSegmentEditorWidget: no segment editor node was set")
-        return self._node
+        return self.mrmlSegmentEditorNode()
 
     def setMRMLScene(self, scene: Any) -> None:
         """Set the scene."""
         self._scene = scene
+        self._logic.SetMRMLScene(scene)
 
     def mrmlScene(self) -> Any:
         """The scene."""
@@ -69,43 +77,54 @@ class qMRMLSegmentEditorWidget(QtWidgets.QFrame):
         """Set the node that keeps the editor's state."""
         if self._scene is None and node is not None:
             raise RuntimeError("qMRMLSegmentEditorWidget: setMRMLScene comes first")
-        self._node = node
+        self._logic.SetSegmentEditorNode(node)
 
     def mrmlSegmentEditorNode(self) -> Any:
         """The node that keeps the editor's state."""
-        return self._node
+        return self._logic.GetSegmentEditorNode()
 
     def setSegmentationNode(self, node: Any) -> None:
-        """Edit this segmentation."""
-        editor = self._require_node()
-        if editor.GetSegmentationNode() is node:
+        """Edit this segmentation, its first segment selected."""
+        if self.segmentationNode() is node:
             return
-        editor.SetAndObserveSegmentationNode(node)
-        self._undo.clear()
-        self._redo.clear()
+        self._require_node()
+        self._logic.SetSegmentationNode(node)
+        self.setActiveEffect(None)
+        self._segments.clear()
+        if node is not None:
+            self._logic.SelectFirstSegment(False)
+            segmentation = node.GetSegmentation()
+            names = [segmentation.GetSegment(each).GetName() for each in segmentation.GetSegmentIDs()]
+            self._segments.addItems(names)
         self.segmentationNodeChanged.emit(node)
 
     def segmentationNode(self) -> Any:
         """The segmentation under edit."""
-        return self._node.GetSegmentationNode() if self._node else None
+        return self._logic.GetSegmentationNode() if self.mrmlSegmentEditorNode() is not None else None
 
     def setSourceVolumeNode(self, node: Any) -> None:
         """Edit over this volume."""
-        self._require_node().SetAndObserveSourceVolumeNode(node)
+        self._require_node()
+        self._logic.SetSourceVolumeNode(node)
         self.sourceVolumeNodeChanged.emit(node)
 
     def sourceVolumeNode(self) -> Any:
         """The volume below."""
-        return self._node.GetSourceVolumeNode() if self._node else None
+        return self._logic.GetSourceVolumeNode() if self.mrmlSegmentEditorNode() is not None else None
 
     def setCurrentSegmentID(self, segment_id: str) -> None:
-        """Select a segment."""
+        """Select a segment; no signal tells of it."""
+        self._require_node().SetSelectedSegmentID(segment_id)
+
+    def clickSegment(self, segment_id: str) -> None:
+        """What a person does in the table of segments."""
         self._require_node().SetSelectedSegmentID(segment_id)
         self.currentSegmentIDChanged.emit(segment_id)
 
     def currentSegmentID(self) -> str:
         """The selected segment."""
-        return (self._node.GetSelectedSegmentID() or "") if self._node else ""
+        node = self.mrmlSegmentEditorNode()
+        return (node.GetSelectedSegmentID() or "") if node is not None else ""
 
     def availableEffectNames(self) -> list[str]:
         """Names of all effects."""
@@ -113,44 +132,33 @@ class qMRMLSegmentEditorWidget(QtWidgets.QFrame):
 
     def setActiveEffectByName(self, name: str) -> None:
         """Activate an effect; an empty or unknown name deactivates."""
-        self._active = name if name in EFFECTS else None
+        self._require_node().SetActiveEffectName(name if name in EFFECTS else "")
 
     def activeEffect(self) -> str | None:
-        """The active effect."""
-        return self._active
+        """The active effect: its name here, an object in the real widget."""
+        node = self.mrmlSegmentEditorNode()
+        return (node.GetActiveEffectName() or None) if node is not None else None
 
     def setActiveEffect(self, effect: Any) -> None:
-        """None deactivates."""
-        self._active = effect
+        """None deactivates; that needs no node."""
+        if self.mrmlSegmentEditorNode() is not None:
+            self.setActiveEffectByName(effect or "")
 
     def setMaximumNumberOfUndoStates(self, count: int) -> None:
         """How far back undo goes."""
-        self._limit = count
-
-    def _copy(self) -> Any:
-        copied = slicer.vtkSegmentation()
-        copied.DeepCopy(self.segmentationNode().GetSegmentation())
-        return copied
+        self._logic.SetMaximumNumberOfUndoStates(count)
 
     def saveStateForUndo(self) -> None:
         """Remember the segmentation as it is."""
-        self._undo = [*self._undo, self._copy()][-self._limit :]
-        self._redo.clear()
+        self._logic.SaveStateForUndo()
 
     def undo(self) -> None:
         """Go back one state."""
-        if self._undo:
-            self._redo.append(self._copy())
-            self._restore(self._undo.pop())
+        self._logic.Undo()
 
     def redo(self) -> None:
         """Go forward one state."""
-        if self._redo:
-            self._undo.append(self._copy())
-            self._restore(self._redo.pop())
-
-    def _restore(self, state: Any) -> None:
-        self.segmentationNode().GetSegmentation().DeepCopy(state)
+        self._logic.Redo()
 
     def setupViewObservations(self) -> None:
         """Real: watches the slice views."""
@@ -159,23 +167,50 @@ class qMRMLSegmentEditorWidget(QtWidgets.QFrame):
         """Real: stops watching them."""
 
     def installKeyboardShortcuts(self, *_: Any) -> None:
-        """Real: keys for effects."""
+        """Real: keys for effects, segments, undo. Installing twice is installing once."""
+        self._shortcuts = 1
 
     def uninstallKeyboardShortcuts(self) -> None:
         """Real: takes the keys back."""
+        self._shortcuts = 0
+
+    def hasKeyboardShortcuts(self) -> bool:
+        """Whether the keys are installed; the tests ask."""
+        return bool(self._shortcuts)
 
     def updateWidgetFromMRML(self) -> None:
         """Real: refreshes."""
 
+    def _show(self, name: str, value: bool) -> None:
+        self._shown[name] = bool(value)
+        self._undo_row.setVisible(self._shown["undoEnabled"])
+
     def _toggle(name: str) -> Any:
         return QtCore.Property(
-            bool,
-            lambda self: self._visible.get(name, True),
-            lambda self, value: self._visible.__setitem__(name, bool(value)),
+            bool, lambda self: self._shown[name], lambda self, value: self._show(name, value)
         )
 
     segmentationNodeSelectorVisible = _toggle("segmentationNodeSelectorVisible")
     sourceVolumeNodeSelectorVisible = _toggle("sourceVolumeNodeSelectorVisible")
     switchToSegmentationsButtonVisible = _toggle("switchToSegmentationsButtonVisible")
     addRemoveSegmentButtonsVisible = _toggle("addRemoveSegmentButtonsVisible")
+    show3DButtonVisible = _toggle("show3DButtonVisible")
     undoEnabled = _toggle("undoEnabled")
+
+
+_VISIBLE = (
+    "segmentationNodeSelectorVisible",
+    "sourceVolumeNodeSelectorVisible",
+    "switchToSegmentationsButtonVisible",
+    "addRemoveSegmentButtonsVisible",
+    "show3DButtonVisible",
+    "undoEnabled",
+)
+
+
+def _button(text: str, parent: QtWidgets.QWidget) -> QtWidgets.QToolButton:
+    button = QtWidgets.QToolButton(parent)
+    button.setText(text)
+    button.setAccessibleName(text)
+    button.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Fixed)
+    return button

@@ -54,7 +54,7 @@ def install() -> Desktop:
         return _desktop
     _keep_singletons_alive()
     qt_application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
-    from . import application, loader, modules, parameter_node, scripted
+    from . import application, loader, modules, packaging, parameter_node, scripted
     from .api import data
     from .proxy import proxy_class
 
@@ -82,6 +82,7 @@ def install() -> Desktop:
         ScriptedLoadableModuleLogic=scripted.ScriptedLoadableModuleLogic,
         ScriptedLoadableModuleTest=scripted.ScriptedLoadableModuleTest,
     )
+    slicer.packaging = _module("slicer.packaging", pip_install=packaging.pip_install)
     wrapper = _module("slicer.parameterNodeWrapper", parameterNodeWrapper=parameter_node.parameterNodeWrapper)
     slicer.i18n, slicer.ScriptedLoadableModule, slicer.parameterNodeWrapper = i18n, base, wrapper
     _desktop = Desktop(scene, slicer.app, qt_application)

@@ -110,6 +110,8 @@ class Proxy(metaclass=ProxyMeta):
             return _read_property(self._native, name)
         if name in api.signal_names() and hasattr(self._native, name):
             return _SignalProxy(self, name)
+        if api.undivided and name in api.methods and self._native.metaObject().indexOfProperty(name) >= 0:
+            return _read_property(self._native, name)
         if name in api.methods and hasattr(self._native, name):
             return _SlotProxy(self, name)
         if name in api.values:
