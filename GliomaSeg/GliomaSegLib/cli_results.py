@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 from .intake.volume import ROLE_NAMES, ROLES
@@ -99,6 +100,9 @@ def _follow_up(arguments: argparse.Namespace) -> None:
         arguments.after_scan,
         arguments.nadir,
         arguments.baseline,
+        tuple(arguments.visit or ()),
+        tuple(arguments.dates or ()),
+        arguments.title,
     )
     follow_up(request, arguments.output, arguments.overwrite)
 
@@ -113,13 +117,35 @@ def _add_follow_up(parser: argparse.ArgumentParser) -> None:
         )
     parser.add_argument("--nadir", type=Path, metavar="DIR", help="result that progression is told against")
     parser.add_argument("--baseline", type=Path, metavar="DIR", help="result that response is told against")
+    parser.add_argument(
+        "--visit",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="result of a visit before those two, for the plot; once a visit, the earliest first",
+    )
+    parser.add_argument(
+        "--dates",
+        type=_day,
+        nargs="+",
+        metavar="YYYY-MM-DD",
+        help="date of each visit, the earliest first; without them the plot numbers the visits",
+    )
+    parser.add_argument("--title", default="", metavar="TEXT", help="headline of the page")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the comparison")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing comparison")
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text} is no date such as 2026-03-31") from error
 
 
 RESULT_VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Verb]] = {
     "export-dicom-seg": ("write a result as a DICOM segmentation of its series", _add_export, _export),
     "report": ("write one page about a result: pictures, numbers, warnings", _add_report, _report),
-    "follow-up": ("compare two visits lesion by lesion", _add_follow_up, _follow_up),
+    "follow-up": ("compare two visits lesion by lesion, and plot any number", _add_follow_up, _follow_up),
 }
 """Name, purpose, arguments and function of each verb, as ``cli`` wants them."""

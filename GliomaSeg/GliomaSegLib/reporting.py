@@ -42,7 +42,7 @@ def write_report(
     result = read_result(result_folder)
     volumes = _volumes(result, paths, study) if paths or study else {}
     strips = structure_strips(volumes, result.labels, result.grid)
-    page = report_html(result.measures, result.run, result.grid, strips, title)
+    page = report_html(result.current_measures, result.run, result.grid, strips, title)
     try:
         output.write_text(page, encoding="utf-8")
     except OSError as error:

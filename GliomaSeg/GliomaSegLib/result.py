@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from .intake.label_maps import read_label_map
 from .intake.volume import Grid
 from .labels import STRUCTURES
 from .outcome.dicom_seg import SegmentationAuthor
+from .outcome.uncertainty import INTERVAL_LEVEL
 from .output_folder import RUN_FILE
 from .pipeline import MEASURES, NIFTI
 
@@ -30,6 +32,30 @@ class StoredResult:
     grid: Grid
     measures: dict[str, Any]
     run: dict[str, Any]
+
+    @cached_property
+    def current_measures(self) -> dict[str, Any]:
+        """What the labels in the folder measure now: a person may have corrected the file since the run.
+
+        Volume intervals are those of the run, where the structure is still as it left it.
+        """
+        from .outcome.measures import measure
+
+        stored = {**self.measures["structures"], **self.measures.get("regions", {})}
+        fresh = measure(self.labels, self.grid, self.run.get("sequences"))
+        for kind in ("structures", "regions"):
+            for name, row in fresh[kind].items():
+                before = stored.get(name, {})
+                if "volume_interval_ml" in before and before.get("voxels") == row["voxels"]:
+                    row["volume_interval_ml"] = before["volume_interval_ml"]
+                    fresh["interval_level"] = self.measures.get("interval_level", INTERVAL_LEVEL)
+        return fresh
+
+    @property
+    def edited(self) -> bool:
+        """Whether the labels are no longer those that ``measures.json`` was written about."""
+        now, then = self.current_measures["structures"], self.measures["structures"]
+        return any(row["voxels"] != then.get(name, {}).get("voxels") for name, row in now.items())
 
     @property
     def author(self) -> SegmentationAuthor:

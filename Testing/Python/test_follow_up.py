@@ -52,6 +52,7 @@ def write_visit(folder: Path, labels: np.ndarray, grid: Grid, scan: Path | None 
     run: dict[str, Any] = {
         "model": {"name": "m", "version": "1", "sha256": more.get("sha256", "0" * 64)},
         "reference": "t1c",
+        "sequences": more.get("sequences", ["t1c", "flair"]),
     }
     if scan is not None:
         run["inputs_sha256"] = {"t1c": fingerprint(read_volume(scan, "t1c"))}
@@ -130,8 +131,47 @@ def test_nadir_and_baseline_are_what_the_person_names(tmp_path: Path) -> None:
     options = ["--nadir", str(visits["nadir"]), "--baseline", str(visits["baseline"])]
     changes = compared(visits["before"], visits["after"], tmp_path / "out", *options)
     assert changes["sum_of_products"]["trend"] == "stable"
-    assert changes["against"]["nadir"]["trend"] == "growing"
-    assert changes["against"]["baseline"]["trend"] == "shrinking"
+    nadir, baseline = changes["against"]["nadir"], changes["against"]["baseline"]
+    assert (nadir["kind"], baseline["kind"]) == ("progression", "response")
+    assert nadir["product"]["reached"] is True and nadir["volume"]["threshold_percent"] == 40.0
+    assert nadir["volume"]["change_percent"] == pytest.approx(100 * ((8 / 6) ** 3 - 1), abs=40)  # 2 mm voxels
+    assert baseline["product"]["threshold_percent"] == -50.0 and baseline["product"]["reached"] is True
+    page = (tmp_path / "out/follow_up.html").read_text(encoding="utf-8")
+    assert "progression +25%" in page and "response -65%" in page and "reached" in page
+
+
+def test_any_number_of_visits_in_one_plot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    visits = [
+        write_visit(tmp_path / str(n), labelled(GRID, [((20, 0, 0), radius)]), GRID)
+        for n, radius in enumerate((10.0, 7.0, 8.0, 9.0))
+    ]
+    earlier = ["--visit", str(visits[0]), "--visit", str(visits[1])]
+    dates = ["2025-01-07", "2025-04-01", "2025-07-01", "2025-10-01"]
+    more = [*earlier, "--title", "Case <7>", "--dates"]
+    changes = compared(visits[2], visits[3], tmp_path / "out", *more, *dates)
+    assert [row["date"] for row in changes["visits"]] == dates
+    products = [row["sum_of_products_mm2"] for row in changes["visits"]]
+    assert products[1] < products[2] < products[3] < products[0]
+    plot = (tmp_path / "out/follow_up.svg").read_text(encoding="utf-8")
+    page = (tmp_path / "out/follow_up.html").read_text(encoding="utf-8")
+    assert plot.strip() in page and "2025-10-01" in plot and "Case &lt;7&gt;" in page
+    assert "only a person can name them" in page and "Noise:" in page
+    words = ["follow-up", "--before", str(visits[2]), "--after", str(visits[3]), *more]
+    assert main([*words, *dates[:3], "--output", str(tmp_path / "x")]) == 2
+    assert "4 visits but 3 dates" in capsys.readouterr().err
+    assert main([*words, *dates[:2], dates[3], dates[2], "--output", str(tmp_path / "x")]) == 2
+    assert "not in order" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_corrected_labels_are_measured_anew(tmp_path: Path) -> None:
+    before = write_visit(tmp_path / "a", labelled(GRID, [((20, 0, 0), 7)]), GRID)
+    after = write_visit(tmp_path / "b", labelled(GRID, [((20, 0, 0), 7)]), GRID)
+    write_nifti(after / "segmentation.nii.gz", labelled(GRID, [((20, 0, 0), 10), ((-22, 0, 4), 8)]), GRID)
+    changes = compared(before, after, tmp_path / "out")
+    assert {row["status"] for row in changes["lesions"]} == {"growing", "new"}
+    run = json.loads((tmp_path / "out/run.json").read_text())
+    assert any("measured anew" in warning for warning in run["warnings"])
 
 
 def test_without_t1c_lesions_are_not_compared(tmp_path: Path) -> None:

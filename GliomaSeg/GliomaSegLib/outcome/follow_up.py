@@ -3,6 +3,7 @@
 Lesions are measured on their own visit's grid; only their places are compared, after a rigid registration.
 The thresholds are those of RANO 2.0 (Wen et al. 2023, doi:10.1200/JCO.23.01059). They are named beside each
 number; none of this is a diagnosis, which also rests on steroids, time since radiotherapy and the patient.
+What is smaller than the noise between two scans of one head (see ``noise.py``) is not called a change.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from ..intake.volume import Grid
 from ..labels import ET
-from .lesions import find_lesions
+from . import noise
+from .lesions import find_lesions, region_mask
 from .measures import largest_first
 
 Points = npt.NDArray[np.float64]
@@ -31,6 +34,9 @@ PRODUCT_LIMITS = (-50.0, 25.0)
 VOLUME_LIMITS = (-65.0, 40.0)
 """Change of the volume, per cent: partial response, progression."""
 GROWING, SHRINKING, STABLE, NEW, GONE = "growing", "shrinking", "stable", "new", "gone"
+WITHIN_NOISE = "within noise"
+"""A lesion on one visit only, too small to be called new or gone."""
+PROGRESSION, RESPONSE = "progression", "response"
 
 
 @dataclass(frozen=True)
@@ -41,18 +47,36 @@ class Visit:
     grid: Grid
     measures: dict[str, Any]
 
-    def lesion_points(self) -> list[Points]:
-        """Voxel centres (n, 3), LPS mm, of each enhancing lesion, in the order of its number."""
+    def lesions(self) -> list[VisitLesion]:
+        """Its enhancing lesions, in the order of their numbers."""
         spacing = self.grid.spacing_mm[::-1]
         name = ET.abbreviation
         found = find_lesions(
             self.labels, spacing_zyx_mm=(spacing[0], spacing[1], spacing[2]), regions=[name]
         )[name]
         matrix = self.grid.index_to_lps()
-        return [
-            np.argwhere(found.labels == number)[:, ::-1] @ matrix[:3, :3].T + matrix[:3, 3]
-            for number in largest_first(found)
-        ]
+        boxes = ndimage.find_objects(found.labels)
+        lesions = []
+        for number, row in zip(largest_first(found), self.measures["lesions"][name], strict=True):
+            box = boxes[number - 1]
+            mask = found.labels[box] == number
+            index = np.argwhere(mask) + [part.start for part in box]
+            points = index[:, ::-1] @ matrix[:3, :3].T + matrix[:3, 3]
+            lesions.append(VisitLesion(row, points, noise.surface_mm2(mask, self.grid.spacing_mm)))
+        return lesions
+
+    def surface_mm2(self, name: str) -> float:
+        """The surface of a structure or region."""
+        return noise.surface_mm2(region_mask(self.labels, name), self.grid.spacing_mm)
+
+
+@dataclass(frozen=True)
+class VisitLesion:
+    """One enhancing lesion: its row of ``measures.json``, voxel centres (n, 3) LPS mm, surface mm^2."""
+
+    row: dict[str, Any]
+    points: Points
+    surface_mm2: float
 
 
 def compare(before: Visit, after: Visit, matrix: npt.NDArray[np.float64]) -> dict[str, Any]:
@@ -61,15 +85,19 @@ def compare(before: Visit, after: Visit, matrix: npt.NDArray[np.float64]) -> dic
     ``matrix`` (4x4, LPS mm) takes a point of the later visit to the same anatomy in the earlier one. Lesions
     that merged or split are compared together. Numbers are None where a visit can't assess enhancement.
     """
+    lesions = _lesions(before, after, matrix)
+    new = [row for row in lesions or () if row["status"] == NEW and row["measurable_now"]]
     return {
         "thresholds_percent": {
             "source": "RANO 2.0",
-            "product": {"response": PRODUCT_LIMITS[0], "progression": PRODUCT_LIMITS[1]},
-            "volume": {"response": VOLUME_LIMITS[0], "progression": VOLUME_LIMITS[1]},
+            "product": {RESPONSE: PRODUCT_LIMITS[0], PROGRESSION: PRODUCT_LIMITS[1]},
+            "volume": {RESPONSE: VOLUME_LIMITS[0], PROGRESSION: VOLUME_LIMITS[1]},
         },
-        "structures": _structures(before.measures, after.measures),
+        "noise": noise.statement(before.grid, after.grid),
+        "structures": _structures(before, after),
         "sum_of_products": totals(before.measures, after.measures),
-        "lesions": _lesions(before, after, matrix),
+        "lesions": lesions,
+        "new_measurable_lesions": None if lesions is None else len(new),
     }
 
 
@@ -83,6 +111,44 @@ def totals(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
         "change_percent": change,
         "trend": trend(change, PRODUCT_LIMITS),
     }
+
+
+def against(then: Visit, now: Visit, kind: str) -> dict[str, Any]:
+    """One visit against the one that a person named: the nadir for progression, the baseline for response.
+
+    ``kind`` is ``PROGRESSION`` or ``RESPONSE``; only its thresholds are told. ``reached`` is None where a
+    percentage is unknown: nothing measurable then, or enhancement not assessable.
+    """
+    side = 1 if kind == PROGRESSION else 0
+    volumes = [visit.measures["structures"][ET.abbreviation]["volume_ml"] for visit in (then, now)]
+    products = [visit.measures["sum_of_products_mm2"] for visit in (then, now)]
+    band = None if None in volumes else _noise_ml(ET.abbreviation, then, now)
+    return {
+        "kind": kind,
+        "product": _reached(products, PRODUCT_LIMITS[side], None) | {"unit": "mm2"},
+        "volume": _reached(volumes, VOLUME_LIMITS[side], band) | {"unit": "ml", "noise": band},
+    }
+
+
+def _reached(values: list[float | None], limit: float, band: float | None) -> dict[str, Any]:
+    change = change_percent(values[0], values[1])
+    reached = None if change is None else change >= limit if limit > 0 else change <= limit
+    if reached and band is not None:
+        assert values[0] is not None and values[1] is not None  # else there were no change
+        reached = abs(values[1] - values[0]) > band
+    return {
+        "then": values[0],
+        "now": values[1],
+        "change_percent": change,
+        "threshold_percent": limit,
+        "reached": reached,
+    }
+
+
+def _noise_ml(name: str, before: Visit, after: Visit) -> float:
+    """The change of a structure's volume that is noise, ml."""
+    surface = (before.surface_mm2(name) + after.surface_mm2(name)) / 2
+    return round(surface * noise.edge_noise_mm(name, before.grid, after.grid) / 1000.0, 4)
 
 
 def change_percent(before: float | None, after: float | None) -> float | None:
@@ -107,29 +173,35 @@ def trend(change: float | None, limits: tuple[float, float]) -> str | None:
     return GROWING if change >= limits[1] else SHRINKING if change <= limits[0] else STABLE
 
 
-def _structures(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+def _structures(before: Visit, after: Visit) -> dict[str, Any]:
     rows = {}
     for kind in ("structures", "regions"):
-        for name, row in after[kind].items():
-            first, second = before[kind][name]["volume_ml"], row["volume_ml"]
+        for name, row in after.measures[kind].items():
+            first, second = before.measures[kind][name]["volume_ml"], row["volume_ml"]
+            known = first is not None and second is not None
+            band = _noise_ml(name, before, after) if known else None
+            change = round(second - first, 4) if known else None
             rows[name] = {
                 "name": row["name"],
                 "before_ml": first,
                 "after_ml": second,
-                "change_ml": None if first is None or second is None else round(second - first, 4),
+                "change_ml": change,
                 "change_percent": change_percent(first, second),
+                "noise_ml": band,
+                "above_noise": abs(change) > band if change is not None and band is not None else None,
             }
     return rows
 
 
 def _lesions(before: Visit, after: Visit, matrix: npt.NDArray[np.float64]) -> list[dict[str, Any]] | None:
-    first, second = before.measures["lesions"][ET.abbreviation], after.measures["lesions"][ET.abbreviation]
-    if first is None or second is None:
+    if any(visit.measures["lesions"][ET.abbreviation] is None for visit in (before, after)):
         return None
     back = np.linalg.inv(matrix)
-    moved = [points @ back[:3, :3].T + back[:3, 3] for points in before.lesion_points()]
-    groups = matched(moved, after.lesion_points())
-    rows = [_row([first[i] for i in old], [second[i] for i in new]) for old, new in groups]
+    first, second = before.lesions(), after.lesions()
+    moved = [lesion.points @ back[:3, :3].T + back[:3, 3] for lesion in first]
+    groups = matched(moved, [lesion.points for lesion in second])
+    edge = noise.edge_noise_mm(ET.abbreviation, before.grid, after.grid)
+    rows = [_row([first[i] for i in old], [second[i] for i in new], edge) for old, new in groups]
     return sorted(rows, key=lambda row: -max(row["before_ml"], row["after_ml"]))
 
 
@@ -158,28 +230,36 @@ def matched(
     ]
 
 
-def _row(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> dict[str, Any]:
+def _row(before: list[VisitLesion], after: list[VisitLesion], edge_mm: float) -> dict[str, Any]:
     """One group of lesions: numbers of both visits, sums, changes, and the words for them."""
-    volumes = [sum(each["volume_ml"] for each in side) for side in (before, after)]
-    products = [sum(each["product_mm2"] for each in side) for side in (before, after)]
-    measurable = all(any(each["measurable"] for each in side) for side in (before, after))
+    sides = (before, after)
+    volumes = [sum(each.row["volume_ml"] for each in side) for side in sides]
+    products = [sum(each.row["product_mm2"] for each in side) for side in sides]
+    measurable = [any(each.row["measurable"] for each in side) for side in sides]
+    surfaces = [sum(each.surface_mm2 for each in side) for side in sides if side]
+    band = edge_mm * sum(surfaces) / len(surfaces) / 1000.0
     volume_change, product_change = change_percent(*volumes), change_percent(*products)
-    by_volume = trend(volume_change, VOLUME_LIMITS)
-    # The product of lesions too small to be measurable is mostly chance.
-    by_product = trend(product_change, PRODUCT_LIMITS) if measurable else None
+    by_volume = by_product = None
     if not before or not after:
-        volume_change = product_change = by_volume = by_product = None
-        status = GONE if before else NEW
+        volume_change = product_change = None
+        # Lesions of this size come and go between scans of one head.
+        band = max(band, noise.NEW_NOISE_ML)
+        status = WITHIN_NOISE if max(volumes) <= band else GONE if before else NEW
     else:
+        moved = abs(volumes[1] - volumes[0]) > band
+        by_volume = trend(volume_change, VOLUME_LIMITS) if moved else STABLE
+        # The product of lesions too small to be measurable is mostly chance.
+        by_product = trend(product_change, PRODUCT_LIMITS) if all(measurable) and moved else None
         said = {by_volume, by_product}
         status = GROWING if GROWING in said else SHRINKING if SHRINKING in said else STABLE
     return {
-        "before": [each["number"] for each in before],
-        "after": [each["number"] for each in after],
+        "before": [each.row["number"] for each in before],
+        "after": [each.row["number"] for each in after],
         "status": status,
-        "measurable_now": any(each["measurable"] for each in after),
+        "measurable_now": measurable[1],
         "before_ml": round(volumes[0], 4),
         "after_ml": round(volumes[1], 4),
+        "noise_ml": round(band, 4),
         "volume_change_percent": volume_change,
         "by_volume": by_volume,
         "before_mm2": round(products[0], 1),
