@@ -6,6 +6,7 @@
 #   make bench-model  scores of the bundled model on the real scans in reach (DATA=folder) and on phantoms
 #   make release-model WEIGHTS=best.pt   weights, card, figures and pictures of the bundled model, all measured
 #   make bench        time and memory of the bundled model on this machine
+#   make bench-cohort  scaling, overhead and tables of a cohort (PARTS=...); figures of Docs/scaling.md
 #   make screenshots  pictures of the panel, into Resources/Screenshots
 #   make cmake-list   list the Python files for CMake again, after adding or removing one
 #
@@ -21,7 +22,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-for-gliomaseg
 MIN_PYTHON := 3.11
 
-.PHONY: demo test test-long lint format bench bench-model release-model screenshots cmake-list clean
+.PHONY: demo test test-long lint format bench bench-cohort bench-model release-model screenshots cmake-list clean
 .DEFAULT_GOAL := test
 
 # torch comes first: a later "torch>=2.4" is then satisfied and pulls no other build.
@@ -64,6 +65,10 @@ RELEASE ?= --tune --picture Docs/model/failures.png --gap Docs/model/appearance_
 release-model: $(STAMP)
 	@test -n "$(WEIGHTS)" || { echo "Name the weights:  make release-model WEIGHTS=path/to/best.pt" >&2; exit 2; }
 	$(BIN)/python Utilities/release_model.py "$(WEIGHTS)" --facts $(FACTS) --data $(DATA) $(RELEASE)
+
+PARTS ?= throughput noop again rows
+bench-cohort: $(STAMP)
+	$(BIN)/python Testing/Benchmarks/bench_cohort.py --parts $(PARTS)
 
 screenshots: $(STAMP)
 	$(BIN)/python Testing/Slicer/screenshots.py --output Resources/Screenshots
