@@ -74,7 +74,7 @@ class _Run:
         self.identity = {
             "version": __version__,
             "model": self.model,
-            "settings": _settings(cohort.options),
+            "settings": settings(cohort.options),
         }
         self.cancel_file = store.state / f"cancel-{uuid.uuid4().hex}"
         self.progress = renderer(cohort.options.progress)
@@ -205,7 +205,8 @@ class _Run:
         return [self.rows[place] for place in sorted(self.rows)]
 
 
-def _settings(options: SegmentOptions) -> dict[str, Any]:
+def settings(options: SegmentOptions) -> dict[str, Any]:
+    """The options that a result depends on."""
     return {key: value for key, value in vars(options).items() if key not in NOT_IDENTITY}
 
 
