@@ -1,7 +1,9 @@
-"""Where the files that travel with the code are: models and terminology."""
+"""Where the files are: models and terminology that travel with the code, models that a person brought."""
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 from .errors import ModelRefused
@@ -40,3 +42,28 @@ def models_folder() -> Path:
 def terminology_folder() -> Path:
     """The folder with the terminology files for Slicer. Raises ``ModelRefused`` as above."""
     return resources_folder() / "Terminology"
+
+
+MODELS_VARIABLE = "GLIOMASEG_MODELS"
+"""Environment variable that names another folder for imported models, such as a department's."""
+
+
+def user_models_folder() -> Path:
+    """Where imported models live, whether it exists or not: ``models`` in the user's data folder.
+
+    By the rules of ``platformdirs.user_data_dir("gliomaseg", appauthor=False)``: ``XDG_DATA_HOME`` or
+    ``~/.local/share`` on Linux, ``~/Library/Application Support`` on macOS, ``LOCALAPPDATA`` on Windows.
+    """
+    if told := os.environ.get(MODELS_VARIABLE, "").strip():
+        return Path(told).expanduser().absolute()
+    return _user_data_folder() / "gliomaseg" / "models"
+
+
+def _user_data_folder() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support"
+    told = os.environ.get("XDG_DATA_HOME", "").strip()
+    # The XDG specification says that relative paths are to be ignored.
+    return Path(told) if Path(told).is_absolute() else Path.home() / ".local" / "share"

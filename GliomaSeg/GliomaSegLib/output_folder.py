@@ -18,7 +18,8 @@ RUN_FILE = "run.json"
 _PART = ".part"
 
 
-def _alive(pid: int) -> bool:
+def process_is_alive(pid: int) -> bool:
+    """Whether a process of this number runs on this machine; True where that can't be asked."""
     if sys.platform == "win32":
         return True  # Asking would need more than the standard library: leave what may be in use.
     try:
@@ -38,7 +39,7 @@ def remove_abandoned(folder: Path) -> None:
     """Delete what killed runs on this machine left beside ``folder``, whatever result they were to be."""
     for left in folder.resolve().parent.glob(f".*.{socket.gethostname()}.*{_PART}"):
         pid = left.name.removesuffix(_PART).rpartition(".")[2]
-        if pid.isdigit() and int(pid) != os.getpid() and not _alive(int(pid)):
+        if pid.isdigit() and int(pid) != os.getpid() and not process_is_alive(int(pid)):
             shutil.rmtree(left, ignore_errors=True)
 
 

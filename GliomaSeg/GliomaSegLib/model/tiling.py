@@ -13,6 +13,9 @@ Box = tuple[slice, slice, slice]
 Forward = Callable[[Any], Any]
 """Channels (channel, z, y, x) of one window to probabilities (class, z, y, x), arrays of one library."""
 
+Window = int | tuple[int, int, int]
+"""A window's edge in voxels, or its edges (z, y, x)."""
+
 SMALLEST_WINDOW = 32
 _OVERLAP = 0.5
 _SHARE_OF_FREE_MEMORY = 0.7
@@ -54,14 +57,21 @@ def smaller_window(window: int | None, shape: tuple[int, ...]) -> int | None:
     return half if half >= SMALLEST_WINDOW else None
 
 
-def window_weights(window: int) -> npt.NDArray[np.float32]:
+def _edges(window: Window) -> tuple[int, int, int]:
+    return (window, window, window) if isinstance(window, int) else window
+
+
+def window_weights(window: Window) -> npt.NDArray[np.float32]:
     """Gaussian weights of one window (z, y, x): sigma an eighth of the edge, 1 in the middle, at least 1e-3.
 
     As nnU-Net weighs its tiles (Isensee et al. 2021).
     """
-    axis = np.arange(window) - (window - 1) / 2
-    line = np.exp(-0.5 * (axis / (window / 8)) ** 2).astype(np.float32)
-    return np.maximum(line[:, None, None] * line[None, :, None] * line[None, None, :], np.float32(1e-3))
+    lines = []
+    for edge in _edges(window):
+        axis = np.arange(edge) - (edge - 1) / 2
+        lines.append(np.exp(-0.5 * (axis / (edge / 8)) ** 2).astype(np.float32))
+    product = lines[0][:, None, None] * lines[1][None, :, None] * lines[2][None, None, :]
+    return np.asarray(np.maximum(product, np.float32(1e-3)))
 
 
 def _starts(length: int, window: int, multiple: int) -> list[int]:
@@ -73,23 +83,24 @@ def _starts(length: int, window: int, multiple: int) -> list[int]:
     return [i * (length - window) // (count - 1) // multiple * multiple for i in range(count)]
 
 
-def windows(shape: tuple[int, ...], window: int, multiple: int = 1) -> Iterator[Box]:
+def windows(shape: tuple[int, ...], window: Window, multiple: int = 1) -> Iterator[Box]:
     """The boxes (slices z, y, x) that cover an array of ``shape`` (each axis at least ``window``).
 
     Where ``shape`` and ``window`` are multiples of ``multiple``, so are the boxes' corners: the network then
     pools the same voxels together as in one pass.
     """
-    for z in _starts(shape[0], window, multiple):
-        for y in _starts(shape[1], window, multiple):
-            for x in _starts(shape[2], window, multiple):
-                yield slice(z, z + window), slice(y, y + window), slice(x, x + window)
+    depth, height, width = _edges(window)
+    for z in _starts(shape[0], depth, multiple):
+        for y in _starts(shape[1], height, multiple):
+            for x in _starts(shape[2], width, multiple):
+                yield slice(z, z + depth), slice(y, y + height), slice(x, x + width)
 
 
 def window_grid(
-    shape: tuple[int, ...], brain: npt.NDArray[np.bool_], window: int, multiple: int
+    shape: tuple[int, ...], brain: npt.NDArray[np.bool_], window: Window, multiple: int
 ) -> tuple[tuple[int, int, int], list[Box]]:
     """The voxels to add at the far ends (z, y, x), and the boxes that hold any of ``brain`` (z, y, x)."""
-    added = tuple(max(window - s, -s % multiple) for s in shape)
+    added = tuple(max(edge - s, -s % multiple) for s, edge in zip(shape, _edges(window), strict=True))
     inside = np.pad(brain, [(0, a) for a in added])
     boxes = [box for box in windows(inside.shape, window, multiple) if inside[box].any()]
     return (added[0], added[1], added[2]), boxes

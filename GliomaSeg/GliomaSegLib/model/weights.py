@@ -30,6 +30,7 @@ from .foreign import (
     read_input,
     smallest_volumes,
 )
+from .library import MODEL_FILE, imported_folder, imported_names
 from .spec import NetworkSpec
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
     from .network import GliomaNetwork
 
-MODEL_FILE = "model.json"
 DEFAULT_MODEL = "gliomaseg-small"
 ARCHITECTURE = "residual-attention-unet-3d"
 FORMAT = 1
@@ -94,19 +94,21 @@ def bundled_models() -> list[str]:
 
 
 def find_model(name_or_folder: str) -> Path:
-    """The folder of a bundled model's name, or of a folder that is given.
+    """The folder of a bundled or imported model's name, or of a folder that is given.
 
     Raises ``ModelRefused`` when there is neither.
     """
     bundled = models_folder() / name_or_folder
     if Path(name_or_folder).name == name_or_folder and (bundled / MODEL_FILE).is_file():
         return bundled
+    if imported := imported_folder(name_or_folder):
+        return imported
     folder = Path(name_or_folder)
     if (folder / MODEL_FILE).is_file():
         return folder
-    known = ", ".join(bundled_models()) or "none"
+    known = ", ".join([*bundled_models(), *imported_names()]) or "none"
     raise ModelRefused(
-        f"There is no model {folder.name}: give the name of a bundled model ({known}) "
+        f"There is no model {folder.name}: give the name of a bundled or imported model ({known}) "
         f"or a folder with {MODEL_FILE}."
     )
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 _ENGINES: dict[str, dict[str, str]] = {
     "native": {"openvino": "openvino_engine", "torch": "torch_engine"},
+    "torchscript": {"torchscript": "torchscript_engine"},
+    "onnx": {"onnxruntime": "onnx_engine", "openvino": "openvino_onnx_engine"},
+    "nnunet": {"nnunet": "nnunet_engine"},
 }
 """By kind of model: the engines that run it, the preferred first, and the module of each.
 

@@ -22,7 +22,8 @@ class EngineOptions:
     ``device``: auto, cpu, cuda, cuda:N or mps. ``window``: edge of the sliding window in voxels, None to let
     the engine decide. ``mirror``: average with the left-right mirror image. ``threads``: of the processor,
     None for all that the system gives. ``precision``: auto takes half precision on CUDA and eight bits where
-    a model's own record allows them; full is float32 everywhere.
+    a model's own record allows them; full is float32 everywhere. ``trusted``: the caller vouches for a model
+    that is a program; else only models that were imported with trust are opened.
     """
 
     device: str = "auto"
@@ -30,6 +31,7 @@ class EngineOptions:
     mirror: bool = False
     threads: int | None = None
     precision: str = "auto"
+    trusted: bool = False
 
 
 @dataclass(frozen=True)
