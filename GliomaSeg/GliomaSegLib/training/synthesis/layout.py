@@ -26,6 +26,10 @@ from .fields import (
 from .plan import LesionPlan
 from .spread import hyperintensity, spread_cost
 
+TEMPORAL_SHARE = 0.25
+"""How often a lesion starts in the lower two fifths of the brain, where the temporal lobes are: about what
+gliomas do, and more than the lobes' share of the brain."""
+
 NETC, SNFH, ET, RC = (structure(a).number for a in ("NETC", "SNFH", "ET", "RC"))
 
 
@@ -56,6 +60,9 @@ def choose_centre(
     """
     radius = radius_mm(max(plan.cavity_ml, plan.et_ml + plan.netc_ml, 0.5))
     place = anatomy.brain if rng.random() < 0.04 else anatomy.cerebrum
+    if rng.random() < TEMPORAL_SHARE:
+        slices = np.flatnonzero(anatomy.brain.any(axis=(1, 2)))
+        place = place & (np.arange(len(place)) < slices[0] + 0.4 * len(slices))[:, None, None]
     free = place & (anatomy.tissue >= GREY) & ~taken
     if plan.superficial:
         good = free & (anatomy.depth_mm <= max(4.0, 0.8 * radius))
