@@ -5,7 +5,8 @@
 #   make lint         ruff, mypy                     make format      rewrite as ruff wants it
 #   make bench-model  scores of the bundled model on the real scans in reach (DATA=folder) and on phantoms
 #   make release-model WEIGHTS=best.pt   weights, card, figures and pictures of the bundled model, all measured
-#   make bench        time and memory of the bundled model on this machine
+#   make bench        time and memory on this machine, beside nnU-Net's and MONAI's (about ten minutes)
+#   make quantise     the eight-bit graph of the bundled model, after its weights have changed (DATA=folder)
 #   make bench-cohort  scaling, overhead and tables of a cohort (PARTS=...); figures of Docs/scaling.md
 #   make screenshots  pictures of the panel, into Resources/Screenshots
 #   make cmake-list   list the Python files for CMake again, after adding or removing one
@@ -22,7 +23,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-for-gliomaseg
 MIN_PYTHON := 3.11
 
-.PHONY: demo test test-long lint format bench bench-cohort bench-model release-model screenshots cmake-list clean
+.PHONY: demo test test-long lint format bench bench-cohort bench-model release-model quantise screenshots cmake-list clean
 .DEFAULT_GOAL := test
 
 # torch comes first: a later "torch>=2.4" is then satisfied and pulls no other build.
@@ -54,7 +55,12 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 bench: $(STAMP)
-	$(BIN)/python Testing/Benchmarks/benchmark.py
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[bench]"
+	$(BIN)/python Testing/Benchmarks/benchmark.py --data $(DATA)
+
+quantise: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[quantise,demo]"
+	$(BIN)/python Utilities/quantise.py --data $(DATA)
 
 DATA ?= ../shared/data
 bench-model: $(STAMP)
