@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 SEG_NRRD, NIFTI, MEASURES = "segmentation.seg.nrrd", "segmentation.nii.gz", "measures.json"
 QUALITY_PAGE = "intake.png"
 TABLE, DICOM_SEG, UNCERTAINTY = "measures.csv", "segmentation.dcm", "uncertainty.nii.gz"
-RESULT_FILES = (SEG_NRRD, NIFTI, MEASURES, QUALITY_PAGE, TABLE, DICOM_SEG, UNCERTAINTY, RUN_FILE)
+REPORT = "report.html"
+RESULT_FILES = (SEG_NRRD, NIFTI, MEASURES, QUALITY_PAGE, TABLE, DICOM_SEG, UNCERTAINTY, REPORT, RUN_FILE)
+PROBABILITIES, PRINTED_REPORT = "probabilities.nii.gz", "report.pdf"
+_MADE_ON_REQUEST = (PROBABILITIES, PRINTED_REPORT)
 NOTICE = "Not a medical device. For research; every contour needs a radiologist's eye."
 
 _STAGES = {
@@ -51,7 +54,8 @@ class SegmentOptions:
     ``study``: folder of an exam for the roles that are not given one by one. ``reference``: None is T1c, or
     FLAIR without T1c. ``registration``: auto or off. ``brain_mask``: auto, off or the path of a mask.
     ``engine`` and ``precision``: as in ``model.engines``.
-    ``keep_identity``: the patient's name and dates go into DICOM results.
+    ``keep_identity``: the patient's name and dates go into DICOM results and the report.
+    ``probabilities``: write those of the structures, too.
     ``progress``: bar, json, none, or None to decide by the terminal.
     """
 
@@ -67,6 +71,7 @@ class SegmentOptions:
     window: int | None = None
     threads: int | None = None
     keep_identity: bool = False
+    probabilities: bool = False
     overwrite: bool = False
     progress: str | None = None
     cancel_file: Path | None = None
@@ -82,11 +87,10 @@ class Result:
 
 
 def open_model(options: SegmentOptions) -> OpenModel:
-    """The model that ``options`` name, ready to run. Raises ``ModelRefused``, ``UsageError``."""
-    from .model.engines import EngineOptions, open_engine
-    from .model.weights import DEFAULT_MODEL, find_model, read_description
+    """The model or ensemble that ``options`` name, ready to run. Raises ``ModelRefused``, ``UsageError``."""
+    from .model.engines import EngineOptions
+    from .model.ensemble import open_models
 
-    description = read_description(find_model(options.model or DEFAULT_MODEL))
     wanted = EngineOptions(
         options.device,
         options.window,
@@ -94,7 +98,7 @@ def open_model(options: SegmentOptions) -> OpenModel:
         options.threads,
         options.precision,
     )
-    return description, open_engine(description, wanted, options.engine)
+    return open_models(options.model, wanted, options.engine)
 
 
 def segment(
@@ -168,10 +172,13 @@ class _Run:
 
     def _align(self, study: Study) -> tuple[Study, dict[str, Alignment]]:
         from .intake.alignment import align
+        from .intake.brain import mask_from_file
 
         if self.options.registration == "off":
             return study, {}
-        aligned, found = align(study, tick=lambda share: self.progress.tick("aligning", share))
+        choice = self.options.brain_mask
+        mask = None if choice in ("auto", "off") else mask_from_file(Path(choice), study.reference)
+        aligned, found = align(study, mask, lambda share: self.progress.tick("aligning", share))
         self.intake["alignment"] = {role: alignment.record() for role, alignment in found.items()}
         self.warnings += [w for alignment in found.values() for w in alignment.warnings]
         return aligned, found
@@ -196,15 +203,15 @@ class _Run:
         return description, run
 
     def _prepare(self, study: Study, description: ModelDescription, brain: Volume | None) -> NetworkInput:
-        from .intake.preparation import prepare
         from .intake.volume import ROLE_NAMES
+        from .model.ensemble import prepare_for
 
         missing = [role for role in description.input.channels if role not in study.volumes]
         if missing:
             names = " and ".join(ROLE_NAMES[role] for role in missing)
             costs = [cost for role in missing if (cost := _cost_of_missing(description, role))]
             self.warnings.append(" ".join([f"{names} missing: the result is less certain.", *costs]))
-        return prepare(study, description.input, brain)
+        return prepare_for(description, study, brain)
 
     def _label(
         self, study: Study, description: ModelDescription, prepared: NetworkInput, prediction: Prediction
@@ -229,12 +236,20 @@ class _Run:
         placed: tuple[Volume | None, dict[str, Alignment]],
     ) -> Result:
         from .intake.quality import write_quality_page
+        from .outcome.labelling import probability_levels
         from .outcome.measures_table import as_csv
-        from .outcome.segmentation_file import write_nifti, write_seg_nrrd, write_uncertainty
+        from .outcome.pictures import structure_strips
+        from .outcome.report import report_html
+        from .outcome.segmentation_file import (
+            write_nifti,
+            write_probabilities,
+            write_seg_nrrd,
+            write_uncertainty,
+        )
 
         grid = study.reference.grid
         labels, uncertainty = maps
-        with result_folder(self.output, RESULT_FILES, self.options.overwrite) as folder:
+        with result_folder(self.output, (*RESULT_FILES, *_MADE_ON_REQUEST), self.options.overwrite) as folder:
             with self.clock.stage("writing"):
                 measures = _measured(study, description, prediction, prepared, labels)
                 write_seg_nrrd(folder / SEG_NRRD, labels, grid, f"{description.name} {description.version}")
@@ -244,7 +259,15 @@ class _Run:
                 write_quality_page(folder / QUALITY_PAGE, study, *placed)
                 (folder / TABLE).write_text(as_csv(measures), encoding="utf-8", newline="")
                 self._write_dicom(folder, study.reference, labels, description)
+                if self.options.probabilities:
+                    levels = probability_levels(
+                        prediction.probabilities, prepared.grid, description.classes, grid
+                    )
+                    write_probabilities(folder / PROBABILITIES, levels, grid)
+                strips = structure_strips(study.volumes, labels, grid)
             run = self._provenance(study, description, prediction, prepared, removals)
+            page = report_html(measures, run, grid, strips, identity=self._identity(study.reference))
+            (folder / REPORT).write_text(page, encoding="utf-8")
             self.progress.tick("writing", 1.0)
             _write_json(folder / RUN_FILE, run)
         return Result(labels, measures, run)
@@ -255,11 +278,20 @@ class _Run:
         from .outcome.dicom_export import export_beside
         from .outcome.dicom_seg import SegmentationAuthor
 
-        given = self.paths.get(reference.role) or self.options.study
-        assert given is not None  # the reference was read from one of them
         author = SegmentationAuthor(description.name, description.version, description.sha256)
+        given = self._given(reference)
         told = export_beside(folder, DICOM_SEG, labels, reference, given, author, self.options.keep_identity)
         self.warnings += [told] if told else []
+
+    def _given(self, reference: Volume) -> Path:
+        given = self.paths.get(reference.role) or self.options.study
+        assert given is not None  # the reference was read from one of them
+        return given
+
+    def _identity(self, reference: Volume) -> str:
+        from .outcome.dicom_export import identity_beside
+
+        return identity_beside(reference, self._given(reference)) if self.options.keep_identity else ""
 
     def _provenance(
         self,
@@ -274,7 +306,7 @@ class _Run:
             "notice": NOTICE,
             "versions": versions(),
             "system": system(),
-            "model": {"name": description.name, "version": description.version, "sha256": description.sha256},
+            "model": _model(description),
             "engine": prediction.engine,
             "device": prediction.device,
             "threads": prediction.threads,
@@ -310,14 +342,22 @@ def _without_file_names(sentences: list[str], study: Study) -> list[str]:
 def _cost_of_missing(description: ModelDescription, role: str) -> str:
     """What the model's card measured without ``role``, where whole-tumour Dice fell by 0.1 or more."""
     from .intake.volume import ROLE_NAMES
+    from .labels import WHOLE_TUMOUR
 
-    change = description.facts.get("without", {}).get(role, {}).get("WT", 0.0)
+    change = description.change_without(role, WHOLE_TUMOUR.abbreviation)
     if change > -0.1:
         return ""
     return (
         f"Without {ROLE_NAMES[role]} this model finds far less: whole-tumour Dice fell by {-change:.2f} "
         "on the scans of its model card."
     )
+
+
+def _model(description: ModelDescription) -> dict[str, Any]:
+    """Which model, or which ensemble of models, made a result."""
+    told = {"name": description.name, "version": description.version, "sha256": description.sha256}
+    members = [_model(member) for member in description.members]
+    return told | ({"members": members} if members else {})
 
 
 def _mode(brain_mask: str) -> str:

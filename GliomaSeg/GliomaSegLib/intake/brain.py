@@ -210,21 +210,28 @@ def _from_stripped(study: Study, bare: dict[str, bool]) -> BrainMask:
     return BrainMask(mask, "stripped", volume_ml, warnings=(warning,))
 
 
-def _from_file(path: Path, study: Study) -> BrainMask:
+def mask_from_file(path: Path, reference: Volume) -> Volume:
+    """A brain mask in the reference's space, 1 where the file is above 0.5.
+
+    Raises ``InputRefused`` for what can't be read and for a mask that marks no brain inside the reference.
+    """
     mask = read_volume(path, "brain mask")
     binary = mask.array > 0.5
     volume_ml = float(binary.sum()) * mask.grid.voxel_ml
-    on_reference = sitk.Resample(
-        mask.image(), study.reference.image(), sitk.Transform(), sitk.sitkNearestNeighbor
-    )
-    shared_ml = float((sitk.GetArrayViewFromImage(on_reference) > 0.5).sum()) * study.reference.grid.voxel_ml
+    on_reference = sitk.Resample(mask.image(), reference.image(), sitk.Transform(), sitk.sitkNearestNeighbor)
+    shared_ml = float((sitk.GetArrayViewFromImage(on_reference) > 0.5).sum()) * reference.grid.voxel_ml
     if shared_ml < 0.5 * volume_ml or volume_ml < PLAUSIBLE_ML[0] / 5:
         raise InputRefused(
-            f"{mask.name} marks {shared_ml:.0f} ml inside {study.reference.name}: "
+            f"{mask.name} marks {shared_ml:.0f} ml inside {reference.name}: "
             "give a mask of the brain in the reference's space."
         )
-    values = replace(mask, array=binary.astype(np.float32))
-    return BrainMask(values, "file", volume_ml, warnings=_checked(mask.name, mask.grid, volume_ml))
+    return replace(mask, array=binary.astype(np.float32))
+
+
+def _from_file(path: Path, study: Study) -> BrainMask:
+    mask = mask_from_file(path, study.reference)
+    volume_ml = float(mask.array.sum(dtype=np.float64)) * mask.grid.voxel_ml
+    return BrainMask(mask, "file", volume_ml, warnings=_checked(mask.name, mask.grid, volume_ml))
 
 
 def _checked(name: str, grid: Grid, volume_ml: float) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from GliomaSegLib.errors import InputRefused
-from GliomaSegLib.intake import alignment
+from GliomaSegLib.intake import alignment, comparison
 from GliomaSegLib.intake.alignment import align, displacement_mm, moved_grid, movement, register
 from GliomaSegLib.intake.reading import read_volume
 from GliomaSegLib.intake.volume import Grid, Study, Volume
@@ -53,7 +53,7 @@ def moved(volume: Volume, matrix: np.ndarray) -> Volume:
 @pytest.fixture
 def few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Enough for the small head, and a fraction of the time."""
-    monkeypatch.setattr(alignment, "_SAMPLES", (6_000, 8_000, 10_000))
+    monkeypatch.setattr(comparison, "_SAMPLES", (6_000, 8_000, 10_000))
 
 
 @pytest.fixture(scope="module")

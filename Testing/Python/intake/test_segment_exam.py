@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from dicom_files import write_classic, write_enhanced
 
 from GliomaSegLib.cli import main
-from GliomaSegLib.intake.volume import Grid
+from GliomaSegLib.intake.volume import Grid, Study, Volume
 
 DESCRIPTIONS = {"t1": "t1_se_tra", "t1c": "t1_se_tra KM", "t2": "t2_tse_tra", "flair": "t2_flair_tra"}
 NUMBERS = {"t1": 2, "t1c": 6, "t2": 4, "flair": 5}
@@ -115,4 +115,38 @@ def test_two_series_that_could_both_be_t1c_end_with_exit_code_3(
     assert main(["segment", "--study", str(tmp_path / "exam"), "--output", str(tmp_path / "out")]) == 3
     told = capsys.readouterr().err
     assert "series 3" in told and "series 4" in told and "--t1c" in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mask_file_guides_the_registration_too(
+    tiny_study: dict[str, Path], tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Volume | None] = []
+
+    def remember(study: Study, mask: Volume | None, tick: object) -> tuple[Study, dict]:
+        seen.append(mask)
+        return study, {}
+
+    monkeypatch.setattr("GliomaSegLib.intake.alignment.align", remember)
+    image = sitk.ReadImage(str(tiny_study["t1c"]))
+    brain = image > float(np.percentile(sitk.GetArrayViewFromImage(image), 60))
+    sitk.WriteImage(brain, str(tmp_path / "brain.nii.gz"))
+    volumes = [word for role in ("t1c", "flair") for word in (f"--{role}", str(tiny_study[role]))]
+    words = [*volumes, "--model", str(tiny_model), "--brain-mask", str(tmp_path / "brain.nii.gz")]
+    segmented(words, tmp_path / "out")
+    (mask,) = seen
+    assert mask is not None
+    assert np.array_equal(mask.array > 0.5, sitk.GetArrayFromImage(brain) > 0)
+
+
+def test_a_mask_file_elsewhere_is_refused_before_anything_is_moved(
+    tiny_study: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = sitk.ReadImage(str(tiny_study["t1c"])) > 0
+    image.SetOrigin([o + 500.0 for o in image.GetOrigin()])
+    sitk.WriteImage(image, str(tmp_path / "away.nii.gz"))
+    volumes = [word for role in ("t1c", "flair") for word in (f"--{role}", str(tiny_study[role]))]
+    words = [*volumes, "--brain-mask", str(tmp_path / "away.nii.gz"), "--output", str(tmp_path / "out")]
+    assert main(["segment", *words, "--progress", "none"]) == 3
+    assert "give a mask of the brain in the reference's space" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
