@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,11 +24,11 @@ _EPILOG = (
 
 
 def _cohort(arguments: argparse.Namespace) -> None:
-    from .cohort.plan import find_studies, listing, read_salt
+    from .cohort.plan import find_studies, listing
 
     salt = None
     if arguments.salt_file is not None or arguments.hash_ids or arguments.dicom is not None:
-        salt = read_salt(arguments.salt_file or _own_salt(arguments))
+        salt = _salt(arguments)
     studies, notes = find_studies(arguments.manifest, arguments.bids, arguments.dicom, salt)
     if arguments.dry_run:
         for line in listing(studies, notes):
@@ -54,13 +55,19 @@ def _cohort(arguments: argparse.Namespace) -> None:
     run_cohort(cohort, lambda: _engine(arguments), say_on_stderr)
 
 
-def _own_salt(arguments: argparse.Namespace) -> Path:
+def _salt(arguments: argparse.Namespace) -> bytes:
+    """The salt that is given, or the output's own; a dry run writes none."""
     from .cohort.derivatives import check_output
+    from .cohort.plan import read_salt
     from .cohort.store import Store
 
     store = Store(arguments.output.resolve())
     check_output(store)
-    return store.state / "salt"
+    file = arguments.salt_file or store.state / "salt"
+    if arguments.dry_run and not file.exists():
+        sys.stderr.write("Note: the hashes are examples; the salt is made at the first run.\n")
+        return os.urandom(32)
+    return read_salt(file)
 
 
 def _engine(arguments: argparse.Namespace) -> Engine:

@@ -69,7 +69,8 @@ def _again(part: dict[str, Any] | None) -> str:
         return _missing("**Second start**")
     return (
         f"**Second start** over {part['studies']:,} finished studies (records and times of 4 files each are "
-        f"looked at, tables and page written): {part['seconds']:.1f} s. {_when(part)}"
+        f"looked at, tables and page written): {part['seconds']:.1f} s, {part['cpu_s']:.1f} s of the processor. "
+        f"{_when(part)}"
     )
 
 
@@ -79,7 +80,7 @@ def _rows(part: dict[str, Any] | None) -> str:
     size = ", ".join(f"{name} {mb} MB" for name, mb in part["mb"].items())
     return (
         f"**Tables** of {part['rows']:,} rows: {part['tables_s']:.1f} s for CSV and Parquet, "
-        f"{part['page_s']:.1f} s for the page ({size}). {_when(part)}"
+        f"{part['page_s']:.1f} s for the page ({size}), {part['cpu_s']:.1f} s of the processor. {_when(part)}"
     )
 
 

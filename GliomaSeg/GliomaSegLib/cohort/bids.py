@@ -63,7 +63,11 @@ def _times(subject: Path) -> dict[str, str]:
 
 
 def _study(subject: str, session: str, anatomy: Path, order: tuple[object, ...]) -> PlannedStudy:
-    candidates = [found for path in sorted(anatomy.iterdir()) if (found := _candidate(path)) is not None]
+    files = sorted(anatomy.iterdir())
+    candidates = [found for path in files if (found := _candidate(path)) is not None]
+    if any(path.is_symlink() and not path.exists() for path, _, _ in candidates):
+        refusal = "Its files are links to nothing: fetch them first (as with  datalad get)."
+        return PlannedStudy(subject, session, {}, refusal, order)
     try:
         chosen = _chosen(candidates)
     except InputRefused as refused:
@@ -87,7 +91,7 @@ def _chosen(candidates: list[tuple[Path, SeriesFacts, Guess]]) -> dict[str, int]
 def _candidate(path: Path) -> tuple[Path, SeriesFacts, Guess] | None:
     """A file with its role and the reason, None for what is no such picture (parts, maps, other suffixes)."""
     found = _NAME.fullmatch(path.name)
-    if found is None or found["suffix"] not in _SUFFIX_ROLES or not path.is_file():
+    if found is None or found["suffix"] not in _SUFFIX_ROLES or path.is_dir():
         return None
     parts = (part.partition("-") for part in found["entities"].split("_"))
     entities = {key: value for key, _, value in parts}

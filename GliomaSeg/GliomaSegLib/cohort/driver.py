@@ -131,6 +131,8 @@ class Driver:
 
     def _judge(self, job: Job, error: BaseException) -> None:
         """Another try for what may pass; the rest is a row."""
+        if isinstance(error, GliomaSegError) and not isinstance(error, OutOfMemory):
+            raise error  # a worker that can run no study: another version, no such model
         if isinstance(error, ImportError):
             raise UsageError(
                 "The workers can't import gliomaseg: install the same version on all."

@@ -72,14 +72,15 @@ def share_out(
 
 def this_machine(device: str) -> tuple[int, float, int]:
     """Cores, bytes of memory and GPUs that this process may use (containers' limits kept)."""
+    import torch
     from dask.system import CPU_COUNT
     from distributed.system import MEMORY_LIMIT
 
     gpus = 0
-    if device in ("auto", "cuda"):
-        import torch
-
-        gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device in ("auto", "cuda") and torch.cuda.is_available():
+        gpus = torch.cuda.device_count()
+    elif device != "cpu" and (device != "auto" or torch.backends.mps.is_available()):
+        gpus = 1  # one that is named, or Apple's
     return int(CPU_COUNT), float(MEMORY_LIMIT), gpus
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 from .driver import Job
@@ -15,8 +14,8 @@ from .study import PlannedStudy
 from .work import FollowUpTask, follow_up_folder, follow_up_identity, run_follow_up
 
 
-def pairs(studies: Sequence[PlannedStudy], rows: Mapping[int, Row]) -> list[tuple[int, int]]:
-    """Places of each visit with a result and the visit before it with one, subject by subject."""
+def chains(studies: Sequence[PlannedStudy], rows: Mapping[int, Row]) -> list[list[int]]:
+    """Places of each visit that has one before it, with all before: results only, subject by subject."""
     visits: dict[str, list[int]] = {}
     for place, study in enumerate(studies):
         if not study.refusal and rows[place]["status"] == DONE:
@@ -24,7 +23,7 @@ def pairs(studies: Sequence[PlannedStudy], rows: Mapping[int, Row]) -> list[tupl
     found = []
     for own in visits.values():
         ordered = sorted(own, key=lambda place: studies[place].visit)
-        found += list(pairwise(ordered))
+        found += [ordered[: last + 1] for last in range(1, len(ordered))]
     return found
 
 
@@ -36,9 +35,10 @@ def follow_up_jobs(
 ) -> list[Job]:
     """The comparisons that are left to make; columns of those that are there go into their ``rows``."""
     jobs = []
-    for before, after in pairs(studies, rows):
-        first, second = (replace(studies[place], notes=()) for place in (before, after))
-        task = FollowUpTask(store.root, first, second, {"version": identity["version"]})
+    for places in chains(studies, rows):
+        after = places[-1]
+        *earlier, first, second = (replace(studies[place], notes=()) for place in places)
+        task = FollowUpTask(store.root, tuple(earlier), first, second, {"version": identity["version"]})
         found = store.record(follow_up_folder(second))
         if found is not None and found["identity"] == follow_up_identity(task, store):
             rows[after].update(found["row"])

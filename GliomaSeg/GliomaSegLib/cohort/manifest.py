@@ -21,7 +21,12 @@ def read_manifest(path: Path) -> tuple[list[PlannedStudy], list[str]]:
     the manifest's folder; an empty cell is a missing sequence. Raises ``InputRefused`` for a file that is no
     such table; what is wrong with one line becomes that study's refusal.
     """
-    rows = list(csv.reader(io.StringIO(_text(path)), dialect=_dialect(path), strict=False))
+    try:
+        rows = list(csv.reader(io.StringIO(_text(path)), dialect=_dialect(path), strict=True))
+    except csv.Error as error:
+        raise InputRefused(
+            f"The quotes in {path.name} don't pair up ({error}): save it as CSV again."
+        ) from error
     rows = [row for row in rows if any(cell.strip() for cell in row)]
     if not rows:
         raise InputRefused(f"The manifest {path.name} is empty: it needs a line {','.join(COLUMNS)}.")
@@ -60,6 +65,13 @@ def _dialect(path: Path) -> type[csv.Dialect]:
     return Found
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that no file system takes
+        return False
+
+
 def _check_heads(path: Path, heads: list[str]) -> None:
     if "subject" not in heads or not set(ROLES) & set(heads):
         raise InputRefused(
@@ -80,7 +92,7 @@ def _study(folder: Path, heads: list[str], row: list[str], number: int) -> Plann
         refusal = f"Line {number} has more cells than the first line: put quotes around a path with commas."
         return PlannedStudy(subject, session, {}, refusal, order)
     given = {role: folder / cells[role] for role in ROLES if cells.get(role)}
-    missing = [role for role, path in given.items() if not path.exists()]
+    missing = [role for role, path in given.items() if not _exists(path)]
     if missing:
         names = " and ".join(ROLE_NAMES[role] for role in missing)
         return PlannedStudy(subject, session, {}, f"{names} does not exist: check the path.", order)

@@ -17,7 +17,7 @@ from .. import __version__
 from ..errors import Cancelled, OutputRefused, StudiesWithoutResult
 from ..output_folder import refused_output
 from ..pipeline import SegmentOptions
-from ..progress import renderer
+from ..progress import Renderer, Silent, renderer
 from .derivatives import check_output, describe
 from .driver import Driver, Job
 from .engine import Engine, configured
@@ -77,7 +77,7 @@ class _Run:
             "settings": settings(cohort.options),
         }
         self.cancel_file = store.state / f"cancel-{uuid.uuid4().hex}"
-        self.progress = renderer(cohort.options.progress)
+        self.progress: Renderer = Silent()
 
     def execute(self, open_engine: Callable[[], Engine]) -> list[Row]:
         todo = self._sorted_out()
@@ -112,8 +112,9 @@ class _Run:
 
     def _known(self, study: PlannedStudy) -> Row | None:
         """The row of a study whose inputs were not touched since, None when a worker has to look closer."""
-        found = self.store.record(study.folder) or self.store.refusal(study.name)
-        if found is None or not self._same(found["identity"]):
+        records = (self.store.record(study.folder), self.store.refusal(study.name))
+        found = next((one for one in records if one is not None and self._same(one["identity"])), None)
+        if found is None:
             return None
         try:
             unchanged = found["stamp"] == stamp(study.series)
@@ -128,6 +129,7 @@ class _Run:
         if not todo and not self._comparisons():
             return
         engine = open_engine()
+        self.progress = renderer(self.cohort.options.progress)
         try:
             if engine.dashboard:
                 self.say(f"Dashboard: {engine.dashboard}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..errors import Cancelled, GliomaSegError, InputRefused, ModelRefused, OutOfMemory, OutputRefused
+from ..errors import Cancelled, InputRefused, ModelRefused, OutOfMemory, OutputRefused, UsageError
 from ..output_folder import RUN_FILE, refused_output
 from ..pipeline import NIFTI, RESULT_FILES, SegmentOptions, segment
 from .identity import content, stamp
@@ -57,9 +57,13 @@ class StudyTask:
 
 @dataclass(frozen=True)
 class FollowUpTask:
-    """Two published results of one subject for a worker, with the scans that their labels lie on."""
+    """Two published results of one subject for a worker, with the scans that their labels lie on.
+
+    ``earlier``: the visits before them, in their order, for the plot over time.
+    """
 
     root: Path = field(repr=False)
+    earlier: tuple[PlannedStudy, ...]
     before: PlannedStudy
     after: PlannedStudy
     identity: Mapping[str, Any] = field(repr=False)
@@ -71,7 +75,10 @@ def own_files(study: PlannedStudy) -> tuple[str, ...]:
 
 
 def run_study(task: StudyTask) -> Row:
-    """Segment one study, unless its very result is there, and publish it. Raises ``OutOfMemory``."""
+    """Segment one study, unless its very result is there, and publish it.
+
+    Raises ``OutOfMemory``, ``ModelRefused`` and, on a worker of another version, ``UsageError``.
+    """
     with _ONE_AT_A_TIME:
         return _outcome(task)
 
@@ -84,11 +91,9 @@ def _outcome(task: StudyTask) -> Row:
         identity = {**task.identity, "inputs": content(study.series)}
     except OSError:
         return row_of(study, FAILED, "Its files are gone or can't be read on the worker: check the source.")
-    except GliomaSegError as error:
-        return row_of(study, FAILED, str(error))
-    present = store.record(study.folder) or store.refusal(study.name)
-    if present is not None and present["identity"] == identity:
-        return _known(store, study, present, stamped)
+    for present in (store.record(study.folder), store.refusal(study.name)):
+        if present is not None and present["identity"] == identity:
+            return _known(store, study, present, stamped)
     try:
         return _segmented(task, store, identity, stamped)
     except (OutOfMemory, MemoryError) as error:
@@ -97,20 +102,21 @@ def _outcome(task: StudyTask) -> Row:
         return row_of(study, NOT_RUN)
     except InputRefused as error:
         row = row_of(study, REFUSED, sentence_of(error, study.series))
-        store.note_refusal(study.name, _record(study, identity, stamped, row))
+        with contextlib.suppress(OSError):  # then the next start tries it again
+            store.note_refusal(study.name, _record(study, identity, stamped, row))
         return row
     except (OutputRefused, OSError) as error:
         told = refused_output(task.root, error) if isinstance(error, OSError) else error
         return row_of(study, FAILED, str(told)) | {"output": True}
-    except ModelRefused as error:
-        return row_of(study, FAILED, str(error))
+    except ModelRefused:
+        raise  # no study can be run: the whole cohort ends
     except Exception as error:  # noqa: BLE001 - a study that breaks the program is a row, not the run's end
         return row_of(study, FAILED, sentence_of(error, study.series))
 
 
 def _check_version(identity: Mapping[str, Any]) -> None:
     if identity["version"] != __version__:
-        raise GliomaSegError(
+        raise UsageError(
             f"A worker has gliomaseg {__version__}, the cohort {identity['version']}: install one."
         )
 
@@ -198,9 +204,15 @@ def _options(task: StudyTask) -> SegmentOptions:
     threads = task.options.threads or worker.state.nthreads
     _bound_itk(threads)
     device = task.options.device
-    if task.gpus and device == "auto":
+    if task.gpus and device in ("auto", "cuda") and _has_cuda():
         device = f"cuda:{int(worker.name) % task.gpus}"
     return replace(task.options, progress="none", threads=threads, device=device)
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _bound_itk(threads: int) -> None:
@@ -246,9 +258,12 @@ def _compared(task: FollowUpTask, store: Store) -> Row:
         return dict(present["row"])
     with _attempt(store) as attempt:
         scans = [_scan(store, study, attempt / str(n)) for n, study in enumerate((before, after))]
-        folders = [store.root / study.folder for study in (before, after)]
+        earlier = tuple(store.root / study.folder for study in task.earlier)
+        request = FollowUpRequest(
+            store.root / before.folder, store.root / after.folder, scans[0], scans[1], earlier=earlier
+        )
         made = attempt / "result"
-        changes = follow_up(FollowUpRequest(*folders, *scans), made)
+        changes = follow_up(request, made)
         row = row_of_changes(before.session, changes)
         record = {"format": FORMAT, "identity": identity, "row": row}
         record["files"] = sorted(p.name for p in made.iterdir())
@@ -258,8 +273,9 @@ def _compared(task: FollowUpTask, store: Store) -> Row:
 
 
 def follow_up_identity(task: FollowUpTask, store: Store) -> dict[str, Any]:
-    """What a comparison depends on: the version, and the labels and inputs of both visits."""
-    records = [store.record(study.folder) or {} for study in (task.before, task.after)]
+    """What a comparison depends on: the version, and the labels and inputs of its visits."""
+    visits = (*task.earlier, task.before, task.after)
+    records = [store.record(study.folder) or {} for study in visits]
     rows = [record.get("row", {}) for record in records]
     return {**task.identity, "visits": [[row.get("labels_sha256"), row.get("inputs_sha256")] for row in rows]}
 
