@@ -7,8 +7,12 @@ import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .intake.volume import ROLE_NAMES, ROLES
+
+if TYPE_CHECKING:
+    from .result import StoredResult
 
 Verb = Callable[[argparse.Namespace], None]
 _LEFT_OUT = (
@@ -25,6 +29,9 @@ def _export(arguments: argparse.Namespace) -> None:
 
     result = read_result(arguments.result)
     labels, grid, author = result.labels, result.grid, result.author
+    if arguments.fractional:
+        _export_fractional(arguments, result)
+        return
     if arguments.labels is not None:
         labels, grid = read_known_labels(arguments.labels)
         author = corrected_by(author, result.labels, labels)
@@ -45,6 +52,30 @@ def _export(arguments: argparse.Namespace) -> None:
         sys.stderr.write(_LEFT_OUT + "\n")
 
 
+def _export_fractional(arguments: argparse.Namespace, result: StoredResult) -> None:
+    from .errors import UsageError
+    from .outcome.dicom_export import export_fractional_seg
+    from .outcome.segmentation_file import read_probabilities
+    from .pipeline import PROBABILITIES
+
+    if arguments.labels is not None or arguments.measurements is not None:
+        raise UsageError(
+            "--fractional writes the model's probabilities: leave out --labels and --measurements."
+        )
+    levels = read_probabilities(arguments.result / PROBABILITIES, result.grid)
+    export_fractional_seg(
+        levels,
+        result.grid,
+        arguments.source,
+        arguments.output,
+        result.author,
+        arguments.keep_identity,
+        arguments.overwrite,
+    )
+    if not arguments.keep_identity:
+        sys.stderr.write(_LEFT_OUT + "\n")
+
+
 def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--result", type=Path, required=True, metavar="DIR", help="output folder of segment")
     parser.add_argument("--source", type=Path, required=True, metavar="P", help=_SOURCE_HELP)
@@ -61,18 +92,28 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
         metavar="F.dcm",
         help="write the measurements as a structured report, too",
     )
+    parser.add_argument(
+        "--fractional",
+        action="store_true",
+        help="write probabilities in place of labels (of a run with --probabilities)",
+    )
     parser.add_argument("--keep-identity", action="store_true", help="copy the patient's name, ID and dates")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from .reporting import print_report, write_report
+    from .pipeline import REPORT
+    from .reporting import find_browser, print_report, write_report
 
-    output = arguments.output or arguments.result / "report.html"
+    output = arguments.output or arguments.result / REPORT
+    # The page that the run itself wrote may always be made anew.
+    overwrite = arguments.overwrite or arguments.output is None
     paths = {role: getattr(arguments, role) for role in ROLES if getattr(arguments, role) is not None}
-    write_report(arguments.result, paths, arguments.study, output, arguments.title, arguments.overwrite)
-    if arguments.pdf:
-        print_report(output, output.with_suffix(".pdf"), arguments.overwrite)
+    write_report(
+        arguments.result, paths, arguments.study, output, arguments.title, arguments.keep_identity, overwrite
+    )
+    if arguments.pdf or (arguments.pdf is None and find_browser() is not None):
+        print_report(output, output.with_suffix(".pdf"), overwrite)
 
 
 def _add_report(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +127,14 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, metavar="F.html", help="page to write (default: report.html in the result)"
     )
     parser.add_argument("--title", default="", metavar="TEXT", help="headline, such as a case number")
-    parser.add_argument("--pdf", action="store_true", help="print it to PDF as well, by an installed browser")
+    parser.add_argument(
+        "--pdf",
+        action=argparse.BooleanOptionalAction,
+        help="print it to PDF as well (default: where Chromium, Chrome or Edge is installed)",
+    )
+    parser.add_argument(
+        "--keep-identity", action="store_true", help="say whose exam it is, as its DICOM headers do"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
 
 

@@ -16,12 +16,21 @@ from .errors import InputRefused, OutputRefused, UsageError
 from .intake.alignment import moved_grid
 from .intake.exam import read_exam
 from .intake.volume import ROLE_NAMES, Volume
+from .outcome.dicom_export import identity_beside
 from .outcome.pictures import structure_strips
 from .outcome.report import report_html
 from .provenance import fingerprint
 from .result import StoredResult, read_result
 
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge")
+_BROWSERS = (
+    "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome",
+    "microsoft-edge", "msedge",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
+    r"C:\Program Files\Google\Chrome\Application\chrome.exe",
+    r"C:\Program Files (x86)\Microsoft\Edge\Application\msedge.exe",
+)  # fmt: skip
+"""Where a browser that can print is looked for: on the path, then where installers put it."""
 _SECONDS = 120
 
 
@@ -31,22 +40,32 @@ def write_report(
     study: Path | None,
     output: Path,
     title: str = "",
+    keep_identity: bool = False,
     overwrite: bool = False,
 ) -> None:
     """Write the page of the result in ``result_folder`` to ``output``.
 
     ``paths`` by role and the folder ``study`` are given as to ``segment``; without any the page has no
-    pictures. Raises ``InputRefused`` for no result, or for pictures on which it was not made.
+    pictures. ``keep_identity``: say whose exam it is, as its DICOM headers do. Raises ``InputRefused`` for no
+    result, or for pictures on which it was not made; ``UsageError`` for an identity that nothing tells.
     """
     _check(output, ".html", overwrite)
     result = read_result(result_folder)
+    if keep_identity and not (paths or study):
+        raise UsageError("--keep-identity needs the DICOM exam: give --study as to  segment.")
     volumes = _volumes(result, paths, study) if paths or study else {}
     strips = structure_strips(volumes, result.labels, result.grid)
-    page = report_html(result.current_measures, result.run, result.grid, strips, title)
+    identity = _identity(result, volumes, paths, study) if keep_identity else ""
+    page = report_html(result.current_measures, result.run, result.grid, strips, title, identity)
     try:
         output.write_text(page, encoding="utf-8")
     except OSError as error:
         raise OutputRefused(f"{output.name} can't be written: choose another folder.") from error
+
+
+def find_browser() -> str | None:
+    """A browser that can print to PDF, if one is installed."""
+    return next((found for name in _BROWSERS if (found := shutil.which(name))), None)
 
 
 def print_report(page: Path, output: Path, overwrite: bool = False) -> None:
@@ -55,7 +74,7 @@ def print_report(page: Path, output: Path, overwrite: bool = False) -> None:
     Raises ``UsageError`` when there is none, ``OutputRefused`` when it fails.
     """
     _check(output, ".pdf", overwrite)
-    browser = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
+    browser = find_browser()
     if browser is None:
         raise UsageError(
             "Printing to PDF needs Chromium, Chrome or Edge: "
@@ -74,6 +93,20 @@ def print_report(page: Path, output: Path, overwrite: bool = False) -> None:
             ) from error
     if not output.is_file():
         raise OutputRefused(f"The browser printed nothing to {output.name}: print {page.name} by hand.")
+
+
+def _identity(
+    result: StoredResult, volumes: Mapping[str, Volume], paths: Mapping[str, Path], study: Path | None
+) -> str:
+    role = result.run["reference"]
+    given = paths.get(role) or study
+    told = identity_beside(volumes[role], given) if role in volumes and given is not None else ""
+    if not told:
+        raise UsageError(
+            f"Nothing says whose exam {result.name} is: "
+            f"--keep-identity needs its {ROLE_NAMES[role]} as DICOM."
+        )
+    return told
 
 
 def _check(output: Path, ending: str, overwrite: bool) -> None:

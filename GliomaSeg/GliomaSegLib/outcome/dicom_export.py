@@ -7,12 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import InputRefused, OutputRefused, UsageError
 from ..intake.dicom import Series
 from ..intake.volume import Grid, Volume
 from ..labels import STRUCTURES
-from .dicom_seg import SegmentationAuthor, write_dicom_seg
-from .dicom_source import LabelArray, find_source, labels_on_source, open_source, series_of_volume
+from .dicom_seg import SegmentationAuthor, write_dicom_seg, write_fractional_seg
+from .dicom_source import (
+    LabelArray,
+    find_source,
+    identity_of,
+    labels_on_source,
+    open_source,
+    series_of_volume,
+)
+from .labelling import LEVELS
 
 _FROM_DICOM = re.compile(r"\(series -?\d+[a-z]*(, stack \d+)?\)$")
 """How intake ends the name of a volume that it read from a DICOM series."""
@@ -36,6 +46,28 @@ def export_dicom_seg(
     series = find_source(source) if isinstance(source, Path) else source
     opened = open_source(series, keep_identity)
     write_dicom_seg(output, labels_on_source(labels, grid, opened), opened, author)
+
+
+def export_fractional_seg(
+    levels: LabelArray,
+    grid: Grid,
+    source: Path,
+    output: Path,
+    author: SegmentationAuthor,
+    keep_identity: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """Write probabilities, ``levels`` (structure, z, y, x) uint8, as a FRACTIONAL segmentation of ``source``.
+
+    Structures in the order of ``STRUCTURES``. Raises as :func:`export_dicom_seg`.
+    """
+    _check_output(output, overwrite)
+    opened = open_source(find_source(source), keep_identity)
+    placed = {
+        s.abbreviation: labels_on_source(one, grid, opened).astype(np.float32) / LEVELS
+        for s, one in zip(STRUCTURES, levels, strict=True)
+    }
+    write_fractional_seg(output, placed, opened, author)
 
 
 def export_measurements(
@@ -95,6 +127,14 @@ def export_beside(
     except (InputRefused, UsageError) as error:
         return f"No DICOM segmentation was written. {error}"
     return None
+
+
+def identity_beside(reference: Volume, given: Path) -> str:
+    """Whose exam a reference that was read from ``given`` is, in words; empty where that is no DICOM."""
+    if not _FROM_DICOM.search(reference.name):
+        return ""
+    series = series_of_volume(reference, given)
+    return "" if series is None else identity_of(series)
 
 
 def edited_structures(model: LabelArray, corrected: LabelArray) -> list[str]:

@@ -118,6 +118,33 @@ def open_source(series: Series, keep_identity: bool = False) -> SourceSeries:
     return SourceSeries(series.label, series.facts.number, grid, tuple(images), order, keep_identity)
 
 
+def identity_of(series: Series) -> str:
+    """Whose exam a series is, and when it was made, as far as its header says, in words for a report."""
+    import pydicom
+
+    words = {
+        "PatientName": "patient",
+        "PatientID": "ID",
+        "PatientBirthDate": "born",
+        "PatientSex": "sex",
+        "StudyDate": "examined",
+        "AccessionNumber": "accession number",
+    }
+    header = pydicom.dcmread(
+        series.frames[0].path,
+        stop_before_pixels=True,
+        specific_tags=[*words, "SpecificCharacterSet"],
+        force=True,
+    )
+    told = []
+    for keyword, word in words.items():
+        text = " ".join(str(header.get(keyword, "") or "").replace("^", " ").split())
+        if keyword.endswith("Date") and len(text) == 8 and text.isdigit():
+            text = f"{text[:4]}-{text[4:6]}-{text[6:]}"
+        told += [f"{word} {text}"] if text else []
+    return ", ".join(told)
+
+
 def labels_on_source(labels: LabelArray, grid: Grid, source: SourceSeries) -> LabelArray:
     """``labels`` (z, y, x) in the source's own axis order, voxel for voxel; nothing is resampled.
 

@@ -14,6 +14,8 @@ from ..intake.volume import Grid, Volume
 from ..labels import BACKGROUND, CLASS_NAMES, STRUCTURES
 
 LabelArray = npt.NDArray[np.uint8]
+LEVELS = 255
+"""What a probability of 1 is stored as."""
 _TOUCHING = np.ones((3, 3, 3), bool)
 
 
@@ -68,6 +70,25 @@ def labels_and_uncertainty(
     return result, uncertainty
 
 
+def probability_levels(
+    probabilities: npt.NDArray[np.float32], grid: Grid, classes: tuple[str, ...], reference: Grid
+) -> LabelArray:
+    """Each structure's probability on ``reference``, (structure, z, y, x) uint8: 255 is certain.
+
+    Structures are in the order of ``STRUCTURES``; one that the model doesn't know, and what lies outside
+    ``grid``, is 0. ``probabilities`` (class, z, y, x) lie on ``grid``.
+    """
+    levels = np.zeros((len(STRUCTURES), *reference.shape), np.uint8)
+    box = box_on(reference, grid)
+    for place, structure in enumerate(STRUCTURES):
+        if box is None or structure.abbreviation not in classes:
+            continue
+        channel = np.ascontiguousarray(probabilities[classes.index(structure.abbreviation)])
+        share = resample(Volume(channel, grid, "t1", structure.abbreviation), cut(reference, box))
+        levels[place][box] = np.rint(np.clip(share, 0.0, 1.0) * LEVELS)
+    return levels
+
+
 def clean_up(
     labels: LabelArray, voxel_ml: float, smallest_ml: dict[str, float]
 ) -> tuple[LabelArray, list[Removal]]:
@@ -77,17 +98,18 @@ def clean_up(
     """
     cleaned = labels.copy()
     removals = []
+    boxes = ndimage.find_objects(labels, max(structure.number for structure in STRUCTURES))
     for structure in STRUCTURES:
         smallest = smallest_ml.get(structure.abbreviation, 0.0)
-        mask = labels == structure.number
-        if smallest <= 0 or not mask.any():
+        box = boxes[structure.number - 1]
+        if smallest <= 0 or box is None:
             continue
-        islands, count = ndimage.label(mask, _TOUCHING)
+        islands, count = ndimage.label(labels[box] == structure.number, _TOUCHING)
         sizes = np.bincount(islands.ravel(), minlength=count + 1)
-        small = np.flatnonzero(sizes * voxel_ml < smallest)
-        small = small[small > 0]
-        if small.size:
-            cleaned[np.isin(islands, small)] = BACKGROUND
+        small = sizes * voxel_ml < smallest
+        small[0] = False
+        if small.any():
+            cleaned[box][small[islands]] = BACKGROUND
             removed_ml = round(float(sizes[small].sum()) * voxel_ml, 4)
-            removals.append(Removal(structure.abbreviation, int(small.size), removed_ml, smallest))
+            removals.append(Removal(structure.abbreviation, int(small.sum()), removed_ml, smallest))
     return cleaned, removals

@@ -15,12 +15,17 @@ _ABSENT = "–"
 
 
 def report_html(
-    measures: dict[str, Any], run: dict[str, Any], grid: Grid, strips: Sequence[Strip], title: str = ""
+    measures: dict[str, Any],
+    run: dict[str, Any],
+    grid: Grid,
+    strips: Sequence[Strip],
+    title: str = "",
+    identity: str = "",
 ) -> str:
     """The page as one HTML file without any link to the outside.
 
-    ``measures`` and ``run`` as in ``measures.json`` and ``run.json``; ``title`` is the only text that may
-    name the case, and comes from the person.
+    ``measures`` and ``run`` as in ``measures.json`` and ``run.json``. Only ``title`` and ``identity`` may
+    name the case: the one comes from the person, the other is given when a person asked for it.
     """
     body = [
         f'<section class="pictures">{"".join(_figure(strip, measures) for strip in strips)}</section>',
@@ -31,7 +36,8 @@ def report_html(
         small(_origin(run)),
     ]
     title = title or "Glioma segmentation"
-    return page(title, _facts(run, grid), str(run["notice"]), "\n".join(body))
+    whose = identity[:1].upper() + identity[1:] + ". " if identity else ""
+    return page(title, whose + _facts(run, grid), str(run["notice"]), "\n".join(body))
 
 
 def _facts(run: dict[str, Any], grid: Grid) -> str:

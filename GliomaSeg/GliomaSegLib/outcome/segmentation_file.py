@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import OutputRefused
+from ..errors import InputRefused, OutputRefused
 from ..intake.volume import Grid
 from ..labels import ANATOMIC_REGION_CODE, CATEGORY_CODE, STRUCTURES, Code, Structure
 
@@ -69,6 +69,36 @@ def write_uncertainty(path: Path, uncertainty: LabelArray, grid: Grid) -> None:
     Raises ``OutputRefused`` when the file can't be written.
     """
     _write(grid.image(np.ascontiguousarray(uncertainty)), path, _COMPRESSION)
+
+
+def write_probabilities(path: Path, levels: LabelArray, grid: Grid) -> None:
+    """Write ``levels`` (structure, z, y, x) uint8, 255 is certain, as a 4D NIfTI on ``grid``.
+
+    The fourth axis is that of ``labels.STRUCTURES``. Raises ``OutputRefused`` when the file can't be written.
+    """
+    import SimpleITK as sitk
+
+    _write(sitk.JoinSeries([grid.image(np.ascontiguousarray(one)) for one in levels]), path, 1)
+
+
+def read_probabilities(path: Path, grid: Grid) -> LabelArray:
+    """What :func:`write_probabilities` wrote, (structure, z, y, x).
+
+    Raises ``InputRefused`` for a file that is missing, damaged or not on ``grid``.
+    """
+    import SimpleITK as sitk
+
+    if not path.is_file():
+        raise InputRefused(
+            f"The result {path.parent.name} holds no probabilities: run  segment  again with --probabilities."
+        )
+    try:
+        levels = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+    except RuntimeError as error:
+        raise InputRefused(f"{path.name} can't be read: run  segment  again with --probabilities.") from error
+    if levels.dtype != np.uint8 or levels.shape != (len(STRUCTURES), *grid.shape):
+        raise InputRefused(f"{path.name} does not fit the labels beside it: run  segment  again.")
+    return np.asarray(levels)
 
 
 def terminology_entry(structure: Structure) -> str:
