@@ -194,9 +194,9 @@ def add_distractors(
     choroid plexus (bright on T1c). Kept at least 6 mm from the lesion."""
     spacing = anatomy.spacing_mm
     free = anatomy.brain & (distance_mm(away_from, spacing, 8.0) > 6.0)
-    if rng.random() < 0.4:
+    if rng.random() < 0.55:
         _spots(rng, volumes, free & (anatomy.tissue == WHITE), tones, spacing)
-    if rng.random() < 0.3:
+    if rng.random() < 0.4:
         _caps(rng, volumes, anatomy, free, tones)
     if rng.random() < 0.35:
         _vessels(rng, volumes, anatomy, free, tones)
@@ -210,21 +210,29 @@ def _brighten(volume: FloatArray, box: tuple[slice, ...], share: FloatArray, tar
 def _spots(
     rng: np.random.Generator, volumes: Volumes, room: BoolArray, tones: Palette, spacing: float
 ) -> None:
-    """One to ten bright spots of 1.5 to 4 mm radius in white matter."""
+    """Bright spots of 1.5 to 6 mm radius in white matter, some dark on T1: a few, or in one of three cases as
+    many as multiple sclerosis leaves."""
     places = np.flatnonzero(room)
     if places.size == 0:
         return
-    for start in rng.choice(places, int(rng.integers(1, 11))):
+    count = int(rng.integers(10, 40)) if rng.random() < 0.33 else int(rng.integers(1, 11))
+    reach = int(np.ceil(10.0 / spacing))
+    for start in rng.choice(places, count):
         centre = np.array(np.unravel_index(start, room.shape))
-        box = tuple(slice(max(0, c - 5), c + 6) for c in centre)
+        box = tuple(slice(max(0, c - reach), c + reach + 1) for c in centre)
         shape = room[box].shape
         local = centre - [s.start for s in box]
-        radius = rng.uniform(1.5, 4.0)
+        radius = rng.uniform(1.5, 4.0) if rng.random() < 0.8 else rng.uniform(4.0, 6.0)
         share = (
             np.exp(-((ellipsoid(rng, shape, local.astype(float), spacing, 0.3) / radius) ** 2)) * room[box]
         )
-        _brighten(volumes["flair"], box, share, float(rng.uniform(1.2, 1.6)) * tones.white["flair"])
-        _brighten(volumes["t2"], box, share, float(rng.uniform(1.2, 1.8)) * tones.white["t2"])
+        share = share.astype(np.float32)
+        _brighten(volumes["flair"], box, share, float(rng.uniform(1.2, 1.7)) * tones.white["flair"])
+        _brighten(volumes["t2"], box, share, float(rng.uniform(1.2, 2.0)) * tones.white["t2"])
+        if rng.random() < 0.5:
+            dark = np.float32(rng.uniform(0.05, 0.4)) * share
+            for role in ("t1", "t1c"):
+                volumes[role][box] *= 1 - dark
 
 
 def _caps(
