@@ -38,6 +38,7 @@ def _segment(arguments: argparse.Namespace) -> None:
         window=arguments.window,
         threads=arguments.threads,
         keep_identity=arguments.keep_identity,
+        probabilities=arguments.probabilities,
         overwrite=arguments.overwrite,
         progress=arguments.progress,
         cancel_file=arguments.cancel_file,
@@ -166,7 +167,12 @@ def _add_segment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep-identity",
         action="store_true",
-        help="copy the patient's name, ID and dates into DICOM results",
+        help="copy the patient's name, ID and dates into DICOM results and the report",
+    )
+    parser.add_argument(
+        "--probabilities",
+        action="store_true",
+        help="write each structure's probability, too (for export-dicom-seg --fractional)",
     )
     parser.add_argument(
         "--progress", choices=MODES, help="how to show progress (default: a bar on a terminal)"
