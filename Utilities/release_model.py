@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--tune", action="store_true", help="search offsets and smallest islands, too (some minutes)")
     add("--phantoms", type=int, default=24)
     add("--in-real-brain", type=int, default=12)
+    add("--expert-shape", type=int, default=8)
     add("--without-sequence", type=int, default=4, help="phantoms scored without each sequence")
     add("--processes", type=int, default=1)
     add("--threads", type=int, default=1, help="of this process")

@@ -4,7 +4,8 @@
 
 Real cases are marked seen or held out, as ``model.json`` says. Phantoms are simulated by the second renderer,
 which shares no code with the synthesis that training uses: in the ICBM152 brain, and in a real brain without
-tumour that the model has not seen (``--in-real-brain``). A run that was interrupted goes on where it stopped.
+tumour that the model has not seen (``--in-real-brain``). A third set paints experts' contours of real tumours
+into that brain (``--expert-shape``). A run that was interrupted goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -20,11 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import SimpleITK as sitk
 
 from GliomaSegLib.evaluation import phantom
 from GliomaSegLib.evaluation.lesionwise import RegionScore, score_case
 from GliomaSegLib.evaluation.phantom import ICBM152, phantom_name, write_phantom
+from GliomaSegLib.evaluation.phantom.expert_shape import render_expert_shape
+from GliomaSegLib.evaluation.phantom.writing import write_rendered
 from GliomaSegLib.intake.label_maps import read_label_map
+from GliomaSegLib.intake.volume import Grid
 from GliomaSegLib.model.weights import DEFAULT_MODEL, MODEL_FILE, file_sha256, find_model, read_description
 from GliomaSegLib.pipeline import NIFTI, SegmentOptions, segment
 from GliomaSegLib.training.cases import CaseFiles, case_labels, find_cases
@@ -33,10 +38,11 @@ REGIONS = ("WT", "TC", "SNFH", "NETC", "ET", "RC")
 REAL, WITHOUT_TUMOUR = "real", "real without tumour"
 SIMULATED = "simulated (second renderer)"
 IN_REAL_BRAIN = "simulated in a real brain (second renderer)"
-SEED, SEED_IN_REAL_BRAIN = 9000, 9500
+EXPERT_SHAPE = "expert contours in a real brain (third renderer)"
+SEED, SEED_IN_REAL_BRAIN, SEED_EXPERT = 9000, 9500, 9700
 """Seeds of the reported phantoms. Anything that is tuned uses others."""
-_NO_LOOKS = ("__init__.py", "writing.py", "picture.py")
-"""Files of the renderer that don't shape its voxels."""
+_NO_LOOKS = ("__init__.py", "writing.py", "picture.py", "expert_shape.py")
+"""Files of the second renderer that don't shape its voxels."""
 
 
 @dataclass(frozen=True)
@@ -165,21 +171,49 @@ def real_jobs(data: Path, model: str, output: Path) -> list[Job]:
     ]
 
 
-def phantom_cases(
-    cache: Path, count: int, seed: int, anatomy: str | Path = ICBM152, spacing_mm: float = 1.0
-) -> list[CaseFiles]:
-    """Phantoms in ``cache``, rendered where they are not there yet; another renderer is another folder."""
-    if not count:
-        return []
+def _folder_of(cache: Path, kind: str) -> Path:
+    """Where phantoms of one kind are kept; another renderer is another folder."""
     sources = sorted(Path(phantom.__file__).parent.glob("*.py"))
     sources = [path for path in sources if path.name not in _NO_LOOKS]
     digest = hashlib.sha256("".join(file_sha256(path) for path in sources).encode()).hexdigest()[:8]
-    folder = cache / f"phantoms-{Path(anatomy).name}-{seed}-{spacing_mm:g}mm-{digest}"
+    return cache / f"phantoms-{kind}-{digest}"
+
+
+def phantom_cases(
+    cache: Path, count: int, seed: int, anatomy: str | Path = ICBM152, spacing_mm: float = 1.0
+) -> list[CaseFiles]:
+    """Phantoms in ``cache``, rendered where they are not there yet."""
+    if not count:
+        return []
+    folder = _folder_of(cache, f"{Path(anatomy).name}-{seed}-{spacing_mm:g}mm")
     names = [phantom_name(number) for number in range(count)]
     for number, name in enumerate(names):
         if not (folder / name).is_dir():
             write_phantom(folder, seed, number, anatomy, spacing_mm)
     return [case for case in find_cases([folder]) if case.name in names]
+
+
+def expert_cases(cache: Path, count: int, seed: int, brain: Path, data: Path) -> list[CaseFiles]:
+    """Expert contours of the real cases below ``data``, operated on and painted into the folder ``brain``."""
+    sources = [c for c in find_cases([data]) if c.labels and c.labels.name.endswith("seg.nii.gz")]
+    if not count or not sources:
+        return []
+    folder = _folder_of(cache, f"expert-{brain.name}-{seed}")
+    names = [phantom_name(1000 + number) for number in range(count)]
+    for number, name in enumerate(names):
+        if not (folder / name).is_dir():
+            labels, head = _upright(sources[number % len(sources)])
+            write_rendered(render_expert_shape(seed + number, brain, labels, head), folder, name)
+    return [case for case in find_cases([folder]) if case.name in names]
+
+
+def _upright(case: CaseFiles) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (BraTS 2024 numbers) and brain (z, y, x) of a skull-stripped case, turned along L, P, S."""
+    scan = sitk.ReadImage(str(case.images[case.reference_role]))
+    grid = Grid.of_image(scan)
+    turned = [sitk.DICOMOrient(image, "LPS") for image in (grid.image(case_labels(case, grid)), scan)]
+    labels, values = (sitk.GetArrayFromImage(image) for image in turned)
+    return labels, values > 0
 
 
 def cell(value: RegionScore) -> str:
@@ -235,15 +269,24 @@ def summary_table(rows: Iterable[Scored]) -> str:
     return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class Counts:
+    """How many simulated cases of each set: in ICBM152, in a real brain, of expert contours there."""
+
+    phantoms: int = 24
+    in_real_brain: int = 12
+    expert_shape: int = 8
+
+
 def simulated_jobs(
-    cache: Path, count: int, in_real_brain: int, brain: Path | None, model: str, output: Path
+    cache: Path, counts: Counts, data: Path, brain: Path | None, model: str, output: Path
 ) -> list[Job]:
-    """The reported phantoms: ``count`` in ICBM152, ``in_real_brain`` in the scans of the folder ``brain``."""
-    jobs = [Job(c, SIMULATED, False, model, output) for c in phantom_cases(cache, count, SEED)]
+    """The reported simulated cases; those in a real brain only where there is the folder ``brain``."""
+    sets = {SIMULATED: phantom_cases(cache, counts.phantoms, SEED)}
     if brain is not None:
-        cases = phantom_cases(cache, in_real_brain, SEED_IN_REAL_BRAIN, brain)
-        jobs += [Job(c, IN_REAL_BRAIN, False, model, output) for c in cases]
-    return jobs
+        sets[IN_REAL_BRAIN] = phantom_cases(cache, counts.in_real_brain, SEED_IN_REAL_BRAIN, brain)
+        sets[EXPERT_SHAPE] = expert_cases(cache, counts.expert_shape, SEED_EXPERT, brain, data)
+    return [Job(case, group, False, model, output) for group, cases in sets.items() for case in cases]
 
 
 def held_out_brain(data: Path, held_out: Collection[str]) -> Path | None:
@@ -261,6 +304,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--phantoms", type=int, default=24)
     parser.add_argument("--in-real-brain", type=int, default=12)
+    parser.add_argument("--expert-shape", type=int, default=8)
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--cache", type=Path, help="where phantoms are kept (default: output)")
@@ -269,7 +313,8 @@ def main() -> None:
     model, output, cache = arguments.model, arguments.output, arguments.cache or arguments.output
     jobs = real_jobs(arguments.data, model, output)
     brain = held_out_brain(arguments.data, read_description(find_model(model)).facts.get("held_out", ()))
-    jobs += simulated_jobs(cache, arguments.phantoms, arguments.in_real_brain, brain, model, output)
+    counts = Counts(arguments.phantoms, arguments.in_real_brain, arguments.expert_shape)
+    jobs += simulated_jobs(cache, counts, arguments.data, brain, model, output)
     rows = list(run_jobs(jobs, arguments.processes))
     report = f"{case_table(rows)}\n\n{summary_table(rows)}\n"
     (output / "scores.md").write_text(report, encoding="utf-8")

@@ -10,7 +10,16 @@ from typing import Any
 
 import missing_sequences
 import numpy as np
-from bench_model import IN_REAL_BRAIN, REAL, SIMULATED, WITHOUT_TUMOUR, Scored, case_table, summary_table
+from bench_model import (
+    EXPERT_SHAPE,
+    IN_REAL_BRAIN,
+    REAL,
+    SIMULATED,
+    WITHOUT_TUMOUR,
+    Scored,
+    case_table,
+    summary_table,
+)
 
 from GliomaSegLib.intake.volume import ROLE_NAMES
 
@@ -118,7 +127,7 @@ def found_limits(measured: Measured) -> list[str]:
                 f"{region} above {least:g} ml invented in {above} of {len(lack)} held-out real scans without "
                 f"it (most: {most:.2f} ml)."
             )
-    for group in (SIMULATED, IN_REAL_BRAIN):
+    for group in (SIMULATED, IN_REAL_BRAIN, EXPERT_SHAPE):
         for region in ("RC", "ET", "WT"):
             having = [r for r in held if r.group == group and r.scores[region].has_structure]
             if missed := sum(row.scores[region].lesion_dice < 0.05 for row in having):
@@ -172,6 +181,7 @@ def readme_table(rows: Sequence[Scored]) -> str:
         WITHOUT_TUMOUR: "{n} real brain without tumour (MS)",
         SIMULATED: "{n} simulated post-treatment cases (ICBM152 brain)",
         IN_REAL_BRAIN: "{n} simulated post-treatment cases in a real brain",
+        EXPERT_SHAPE: "{n} expert contours, operated on, in a real brain",
     }
     for group, title in titles.items():
         members = [row for row in rows if row.group == group and not row.seen]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
-from bench_model import IN_REAL_BRAIN, REAL, SIMULATED, WITHOUT_TUMOUR, Job, Scored
+from bench_model import EXPERT_SHAPE, IN_REAL_BRAIN, REAL, SIMULATED, WITHOUT_TUMOUR, Job, Scored
 
 from GliomaSegLib.intake.label_maps import read_label_map
 from GliomaSegLib.labels import STRUCTURES, region_labels
@@ -17,6 +17,7 @@ from GliomaSegLib.training.cases import case_labels
 
 LEAST_INVENTED_ML = 0.1
 _SHOWN = ("t1c", "flair")
+_SIMULATED = (SIMULATED, IN_REAL_BRAIN, EXPERT_SHAPE)
 _TITLES = {"t1c": "T1c", "flair": "FLAIR"}
 LabelArray = npt.NDArray[np.uint8]
 
@@ -40,10 +41,10 @@ def worst_cases(rows: Sequence[Scored], jobs: Sequence[Job]) -> list[Failure]:
         _most_invented(held, (REAL, WITHOUT_TUMOUR), "RC"),
         _most_invented(held, (REAL, WITHOUT_TUMOUR), "ET"),
         _lowest(held, (REAL,), "WT"),
-        _lowest(held, (SIMULATED, IN_REAL_BRAIN), "RC"),
-        _lowest(held, (SIMULATED, IN_REAL_BRAIN), "ET"),
-        _lowest(held, (SIMULATED, IN_REAL_BRAIN), "WT"),
-        _most_invented(held, (SIMULATED, IN_REAL_BRAIN), "NETC"),
+        _lowest(held, _SIMULATED, "RC"),
+        _lowest(held, _SIMULATED, "ET"),
+        _lowest(held, _SIMULATED, "WT"),
+        _most_invented(held, _SIMULATED, "NETC"),
     ]
     kept: list[Failure] = []
     for failure in wanted:

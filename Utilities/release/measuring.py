@@ -10,12 +10,14 @@ from typing import Any
 import missing_sequences
 import numpy as np
 from bench_model import (
+    EXPERT_SHAPE,
     IN_REAL_BRAIN,
     REAL,
     REGIONS,
     SEED,
     SIMULATED,
     WITHOUT_TUMOUR,
+    Counts,
     Job,
     Scored,
     by_set,
@@ -34,15 +36,15 @@ SET_NAMES = {
     WITHOUT_TUMOUR: "MS brains, no tumour",
     SIMULATED: "simulated post-treatment, second renderer",
     IN_REAL_BRAIN: "simulated post-treatment in a held-out real brain, second renderer",
+    EXPERT_SHAPE: "expert contours, operated on, in a held-out real brain, third renderer",
 }
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much to measure: phantoms in ICBM152, phantoms in a real brain, phantoms without each sequence."""
+    """How much to measure: simulated cases by set, and how many of them without each sequence."""
 
-    phantoms: int = 24
-    in_real_brain: int = 12
+    counts: Counts
     without_sequence: int = 4
     processes: int = 1
 
@@ -72,7 +74,7 @@ def measure(
     name = str(model)
     tell("rendering the phantoms that are not there yet")
     jobs = real_jobs(data, name, output)
-    jobs += simulated_jobs(cache, plan.phantoms, plan.in_real_brain, brain, name, output)
+    jobs += simulated_jobs(cache, plan.counts, data, brain, name, output)
     rows = []
     for number, row in enumerate(run_jobs(jobs, plan.processes), 1):
         rows.append(row)
@@ -80,7 +82,7 @@ def measure(
     held = [job.case for job in jobs if job.group == REAL and not job.seen]
     tell("scoring without each sequence")
     parts = [(missing_sequences.complete(held), REAL)]
-    parts.append((phantom_cases(cache, plan.phantoms, SEED)[: plan.without_sequence], SIMULATED))
+    parts.append((phantom_cases(cache, plan.counts.phantoms, SEED)[: plan.without_sequence], SIMULATED))
     missing: dict[str, list[Scored]] = {role: [] for role in (missing_sequences.COMPLETE, *ROLES)}
     for cases, group in parts:
         found = missing_sequences.scored(cases, group, (), name, output, plan.processes)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_model import IN_REAL_BRAIN, REAL, SIMULATED, Scored
+from bench_model import EXPERT_SHAPE, IN_REAL_BRAIN, REAL, SIMULATED, Scored
 
 from GliomaSegLib.errors import OutputRefused
 from GliomaSegLib.model.weights import MODEL_FILE
@@ -16,13 +16,15 @@ from GliomaSegLib.model.weights import MODEL_FILE
 from .facts import Facts
 
 HISTORY = "HISTORY.md"
+_SIMULATED = (SIMULATED, IN_REAL_BRAIN, EXPERT_SHAPE)
 _COLUMNS = (
     "date", "version", "change", "hours", "WT real, lesion-wise (voxel)", "RC invented, real", "WT simulated",
     "RC simulated", "ET simulated",
 )  # fmt: skip
 _HISTORY_HEAD = f"""# Attempts
 
-Held-out cases alone. Simulated: second renderer, not training's; in ICBM152 / in a real brain.
+Held-out cases alone. Simulated: second renderer, not training's; in ICBM152 / in a real brain / expert
+contours there.
 
 | {" | ".join(_COLUMNS)} |
 |{"---|" * len(_COLUMNS)}
@@ -39,7 +41,7 @@ def update_description(folder: Path, changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def history_row(facts: Facts, rows: Sequence[Scored], date: str) -> str:
-    """One line of HISTORY.md; where two simulated sets were scored, ICBM152 / in a real brain."""
+    """One line of HISTORY.md; where two simulated sets were scored: ICBM152 / real brain / contours."""
     held = [row for row in rows if not row.seen]
     real = [row for row in held if row.group == REAL]
     invented = [row.scores["RC"].prediction_ml for row in real if row.scores["RC"].lacks_structure]
@@ -52,7 +54,7 @@ def history_row(facts: Facts, rows: Sequence[Scored], date: str) -> str:
         " and ".join(f"{ml:.1f}" for ml in invented) + " ml" if invented else "-",
     ]
     for region in ("WT", "RC", "ET"):
-        sets = [[row for row in held if row.group == group] for group in (SIMULATED, IN_REAL_BRAIN)]
+        sets = [[row for row in held if row.group == group] for group in _SIMULATED]
         cells.append(" / ".join(_dice(members, region) for members in sets if members) or "-")
     return "| " + " | ".join(cells) + " |\n"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from bench_model import SEED, held_out_brain, phantom_cases
+from bench_model import SEED, Counts, held_out_brain, phantom_cases
 
 from GliomaSegLib.errors import UsageError
 from GliomaSegLib.intake.preparation import InputSpec
@@ -106,9 +106,8 @@ class Release:
         """Tune, measure, describe, and only then put everything in its place."""
         self.tell("tuning")
         calibration = self._tune()
-        plan = measuring.Plan(
-            self.given.phantoms, self.given.in_real_brain, self.given.without_sequence, self.given.processes
-        )
+        counts = Counts(self.given.phantoms, self.given.in_real_brain, self.given.expert_shape)
+        plan = measuring.Plan(counts, self.given.without_sequence, self.given.processes)
         measured = measuring.measure(
             self.given.data, self.staged, self.brain, self.work, self.cache, plan, self.tell
         )

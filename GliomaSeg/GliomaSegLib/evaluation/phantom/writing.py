@@ -62,12 +62,17 @@ def write_phantom(
     """
     name, case_seed = phantom_name(number), phantom_seed(seed, number)
     case = render_phantom(case_seed, anatomy, spacing_mm)
+    write_rendered(case, output, name)
+    return _manifest_entry(name, case_seed, case)
+
+
+def write_rendered(case: PhantomCase, output: Path, name: str) -> None:
+    """Writes a rendered case as ``output/name``, whole or not at all."""
     beside = output / f".{name}.part"
     shutil.rmtree(beside, ignore_errors=True)
     write_case(case, beside, {r: f"{name}-{s}.nii.gz" for r, s in BRATS_2024_SUFFIXES.items()})
     _write_labels(case, beside / f"{name}-seg.nii.gz")
     beside.replace(output / name)
-    return _manifest_entry(name, case_seed, case)
 
 
 def phantom_name(number: int) -> str:
