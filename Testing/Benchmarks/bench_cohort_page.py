@@ -69,8 +69,8 @@ def _again(part: dict[str, Any] | None) -> str:
         return _missing("**Second start**")
     return (
         f"**Second start** over {part['studies']:,} finished studies (records and times of 4 files each are "
-        f"looked at, tables and page written): {part['seconds']:.1f} s, {part['cpu_s']:.1f} s of the processor. "
-        f"{_when(part)}"
+        f"looked at, tables and page written): {part['seconds']:.1f} s, "
+        f"{part['cpu_s']:.1f} s of the processor. {_when(part)}"
     )
 
 
