@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .output_folder import RUN_FILE, check_target, remove_abandoned, result_folder
 from .progress import Progress, renderer
 from .provenance import StageClock, fingerprint, system, versions
+from .run_record import cost_of_missing, mask_choice, model_record, without_file_names
 
 if TYPE_CHECKING:
     from .intake.alignment import Alignment
@@ -188,7 +189,8 @@ class _Run:
         from .intake.contrast import swap_warnings
 
         brain = brain_mask(study, self.options.brain_mask)
-        self.intake["brain_mask"] = brain.record()
+        used = None if brain.mask is None else fingerprint(brain.mask)
+        self.intake["brain_mask"] = brain.record() | {"sha256": used}
         self.warnings += [*brain.warnings, *swap_warnings(study, brain.mask)]
         return brain.mask
 
@@ -209,7 +211,7 @@ class _Run:
         missing = [role for role in description.input.channels if role not in study.volumes]
         if missing:
             names = " and ".join(ROLE_NAMES[role] for role in missing)
-            costs = [cost for role in missing if (cost := _cost_of_missing(description, role))]
+            costs = [cost for role in missing if (cost := cost_of_missing(description, role))]
             self.warnings.append(" ".join([f"{names} missing: the result is less certain.", *costs]))
         return prepare_for(description, study, brain)
 
@@ -306,8 +308,9 @@ class _Run:
             "notice": NOTICE,
             "versions": versions(),
             "system": system(),
-            "model": _model(description),
+            "model": model_record(description),
             "engine": prediction.engine,
+            "precision": self.options.precision,
             "device": prediction.device,
             "threads": prediction.threads,
             "window": prediction.window,
@@ -316,53 +319,15 @@ class _Run:
             "sequences": sorted(study.volumes),
             "inputs_sha256": self.inputs,
             "registration": self.options.registration,
-            "brain_mask": _mode(self.options.brain_mask),
-            "intake": self.intake | {"roles": _without_file_names(self.intake["roles"], study)},
+            "brain_mask": mask_choice(self.options.brain_mask),
+            "intake": self.intake | {"roles": without_file_names(self.intake["roles"], study)},
             "network_grid": asdict(prepared.grid),
             "normalisation": {role: asdict(scale) for role, scale in prepared.scales.items()},
             "clean_up": [asdict(removal) for removal in removals],
             "stages": self.clock.stages,
             "seconds": self.clock.seconds,
-            "warnings": _without_file_names(self.warnings, study),
+            "warnings": without_file_names(self.warnings, study),
         }
-
-
-def _without_file_names(sentences: list[str], study: Study) -> list[str]:
-    """The sentences with roles in place of files: a file's name may hold a patient's."""
-    from .intake.volume import ROLE_NAMES
-
-    for role, volume in study.volumes.items():
-        file_name = volume.name.partition(" (")[2].removesuffix(")")
-        sentences = [text.replace(volume.name, ROLE_NAMES[role]) for text in sentences]
-        if file_name:
-            sentences = [text.replace(file_name, "its file") for text in sentences]
-    return sentences
-
-
-def _cost_of_missing(description: ModelDescription, role: str) -> str:
-    """What the model's card measured without ``role``, where whole-tumour Dice fell by 0.1 or more."""
-    from .intake.volume import ROLE_NAMES
-    from .labels import WHOLE_TUMOUR
-
-    change = description.change_without(role, WHOLE_TUMOUR.abbreviation)
-    if change > -0.1:
-        return ""
-    return (
-        f"Without {ROLE_NAMES[role]} this model finds far less: whole-tumour Dice fell by {-change:.2f} "
-        "on the scans of its model card."
-    )
-
-
-def _model(description: ModelDescription) -> dict[str, Any]:
-    """Which model, or which ensemble of models, made a result."""
-    told = {"name": description.name, "version": description.version, "sha256": description.sha256}
-    members = [_model(member) for member in description.members]
-    return told | ({"members": members} if members else {})
-
-
-def _mode(brain_mask: str) -> str:
-    """The choice, without the path of a file."""
-    return brain_mask if brain_mask in ("auto", "off") else "file"
 
 
 def _measured(

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 _RESETS_PEAK = "5"
+_MAY_SHAPE = ("deepbet", "openvino", "onnxruntime", "nnunetv2", "pydicom", "highdicom")
+"""Optional packages that take part in some runs: brain mask, other engines, DICOM."""
 
 
 def peak_memory_mb() -> float | None:
@@ -73,14 +75,19 @@ class StageClock:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the program, of Python and of the packages that shape a result."""
+    """Versions of the program, of Python and of the packages that shape a result, as far as installed."""
     found = {"gliomaseg": __version__, "python": platform.python_version()}
     for package in ("torch", "numpy", "scipy", "SimpleITK", "safetensors"):
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "unknown"
+        found[package] = _version(package) or "unknown"
+    found |= {package: version for package in _MAY_SHAPE if (version := _version(package)) is not None}
     return found
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def fingerprint(volume: Volume) -> str:

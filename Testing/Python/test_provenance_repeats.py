@@ -31,7 +31,7 @@ def repeated(run: dict[str, Any], files: dict[str, Path], model: Path) -> list[s
     words = ["segment", "--model", str(model), "--progress", "none"]
     for role in run["sequences"]:
         words += [f"--{role}", str(by_print[run["inputs_sha256"][role]])]
-    for option in ("device", "threads", "reference", "registration", "brain_mask"):
+    for option in ("device", "threads", "reference", "registration", "brain_mask", "precision"):
         words += [f"--{option.replace('_', '-')}", str(run[option])]
     if run["window"]:
         words += ["--window", str(run["window"])]
