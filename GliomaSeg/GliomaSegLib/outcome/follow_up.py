@@ -243,7 +243,7 @@ def _row(before: list[VisitLesion], after: list[VisitLesion], edge_mm: float) ->
     if not before or not after:
         volume_change = product_change = None
         # Lesions of this size come and go between scans of one head.
-        band = max(band, noise.NEW_NOISE_ML)
+        band += noise.NEW_NOISE_ML
         status = WITHIN_NOISE if max(volumes) <= band else GONE if before else NEW
     else:
         moved = abs(volumes[1] - volumes[0]) > band

@@ -45,7 +45,8 @@ def noise_sentence(noise: dict[str, Any]) -> str:
     edges = ", ".join(f"{name} {edge:.2f} mm" for name, edge in noise["edge_mm"].items())
     return (
         "Noise: a change of volume is told only when it is larger than the surface moved by the edge noise "
-        f"({edges}); a lesion on one visit only counts as new or gone above {noise['new_lesion_ml']:.2f} ml. "
+        f"({edges}); a lesion on one visit only counts as new or gone when it exceeds that by "
+        f"{noise['new_lesion_ml']:.2f} ml. "
         f"Measured on {noise['measured_on']}."
     )
 
