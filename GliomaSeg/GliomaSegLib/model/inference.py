@@ -6,6 +6,7 @@ joining of windows, mirroring and masking stay on the device: only the finished 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -150,7 +151,8 @@ def _run(
 ) -> npt.NDArray[np.float32]:
     """Probabilities (class, z, y, x), background (class 0) outside the brain: the input is empty there."""
     device = options.device
-    network = _placed(network, options)
+    # A copy for the GPU: rounding to half precision can't be taken back when float32 comes next.
+    network = _placed(network if device.type == "cpu" else copy.deepcopy(network), options)
     image = _sent(prepared.array, device)
     passes = 2 if options.mirror else 1
     total: torch.Tensor | None = None

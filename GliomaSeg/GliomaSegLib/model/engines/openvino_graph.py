@@ -86,23 +86,33 @@ class _Builder:
         scale, shift = self.arrays[f"{norm}.weight"], self.arrays[f"{norm}.bias"]
         if self.spec.norm == "instance":
             y = ops.mvn(
-                _convolved(x, weight, padding), ops.constant([2, 3, 4]), True, _EPSILON, "inside_sqrt"
+                _convolved(x, weight, padding, convolution),
+                ops.constant([2, 3, 4]),
+                True,
+                _EPSILON,
+                "inside_sqrt",
             )
             return ops.add(ops.multiply(y, _per_channel(scale)), _per_channel(shift))
         scale = scale / np.sqrt(self.arrays[f"{norm}.running_var"] + np.float32(_EPSILON))
         shift = shift - self.arrays[f"{norm}.running_mean"] * scale
-        return ops.add(_convolved(x, weight * scale[:, None, None, None, None], padding), _per_channel(shift))
+        return ops.add(
+            _convolved(x, weight * scale[:, None, None, None, None], padding, convolution),
+            _per_channel(shift),
+        )
 
     def _convolution(self, x: Any, name: str) -> Any:
         """A 1x1x1 convolution with bias."""
         return ops.add(
-            _convolved(x, self.arrays[f"{name}.weight"], 0), _per_channel(self.arrays[f"{name}.bias"])
+            _convolved(x, self.arrays[f"{name}.weight"], 0, name), _per_channel(self.arrays[f"{name}.bias"])
         )
 
 
-def _convolved(x: Any, weight: npt.NDArray[np.float32], padding: int) -> Any:
+def _convolved(x: Any, weight: npt.NDArray[np.float32], padding: int, name: str) -> Any:
+    """A convolution that is found again by its ``name``."""
     pads = [padding] * 3
-    return ops.convolution(x, ops.constant(np.ascontiguousarray(weight)), [1] * 3, pads, pads, [1] * 3)
+    made = ops.convolution(x, ops.constant(np.ascontiguousarray(weight)), [1] * 3, pads, pads, [1] * 3)
+    made.set_friendly_name(name)
+    return made
 
 
 def _per_channel(values: npt.NDArray[np.float32]) -> Any:
