@@ -50,8 +50,8 @@ def _head(description: ModelDescription) -> list[str]:
         "# Time and memory",
         "",
         f"`make bench`, {time.strftime('%Y-%m-%d')}. Medians (least to most) of up to three runs, fewer",
-        "where one takes a minute. Each run is a process of its own. The case is simulated: 182x218x182 voxels",
-        "of 1 mm.",
+        "where one takes a minute. Each run is a process of its own. The case is simulated: 182x218x182",
+        "voxels of 1 mm.",
         "",
         f"Model {description.name} {description.version} ({description.sha256[:8]}). {_processor()}, "
         f"{os.cpu_count()} processors, load {load} at the end. {', '.join(packages)}.",

@@ -51,15 +51,17 @@ def is_device_failure(error: BaseException) -> bool:
 def choose_device(wanted: str) -> torch.device:
     """The device for ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 
-    ``auto`` takes the CUDA device with the most free memory, else MPS, else the CPU.
+    ``auto`` takes the CUDA device with the most free memory, else MPS, else the CPU. A CUDA device that is so
+    full that it can't even be asked counts as absent.
     Raises ``UsageError`` for a device that is not there.
     """
     import torch
 
     if wanted == "auto":
         if torch.cuda.is_available():
-            free = [torch.cuda.mem_get_info(i)[0] for i in range(torch.cuda.device_count())]
-            return torch.device("cuda", free.index(max(free)))
+            free = [_free_on_cuda(torch.device("cuda", i)) for i in range(torch.cuda.device_count())]
+            if max(free, default=0.0) > 0:
+                return torch.device("cuda", free.index(max(free)))
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     kind, _, index = wanted.partition(":")
     if kind not in {"cpu", "cuda", "mps"} or (index and (kind != "cuda" or not index.isdigit())):
@@ -73,11 +75,17 @@ def choose_device(wanted: str) -> torch.device:
 
 def free_memory_bytes(device: torch.device) -> float:
     """Memory that a run may still take on ``device``; infinite where the system does not tell."""
-    if device.type == "cuda":
-        import torch
+    return _free_on_cuda(device) if device.type == "cuda" else free_host_memory_bytes()
 
+
+def _free_on_cuda(device: torch.device) -> float:
+    """Free bytes of a CUDA device; 0 where asking fails, as it does when no memory is left for a context."""
+    import torch
+
+    try:
         return float(torch.cuda.mem_get_info(device)[0])
-    return free_host_memory_bytes()
+    except RuntimeError:
+        return 0.0
 
 
 def free_host_memory_bytes() -> float:

@@ -11,7 +11,10 @@ import pytest
 
 from GliomaSegLib.pipeline import DICOM_SEG, RESULT_FILES
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and forks")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and forks"),
+    pytest.mark.timeout(900),
+]
 
 Item = Callable[..., dict[str, Any]]
 WHOLE = sorted(f"r/{name}" for name in RESULT_FILES if name != DICOM_SEG)

@@ -35,6 +35,51 @@ def test_auto_takes_the_gpu_with_most_free_memory(two_gpus: None) -> None:
         choose_device("cuda:2")
 
 
+def test_a_gpu_that_is_too_full_to_be_asked_counts_as_absent(
+    two_gpus: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(device: object) -> tuple[int, int]:
+        if _index(device) == 1:
+            raise RuntimeError("CUDA error: out of memory")
+        return 10**9, 24 * 10**9
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", full)
+    assert choose_device("auto") == torch.device("cuda", 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert choose_device("auto") == torch.device("cpu")
+    assert free_memory_bytes(torch.device("cuda", 1)) == 0
+
+
+def test_without_a_driver_torch_is_not_even_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(wanted: str) -> torch.device:
+        raise AssertionError("torch was imported for nothing")
+
+    monkeypatch.setattr(devices.sys, "platform", "linux")
+    monkeypatch.setattr(devices, "choose_device", asked)
+    monkeypatch.setattr(devices, "_DRIVERS", ("/nowhere/at/all",))
+    assert not devices.accelerator_at_hand()
+    monkeypatch.setattr(devices, "_DRIVERS", ("/",))
+    for kind, found in (("cuda", True), ("cpu", False)):
+        monkeypatch.setattr(devices, "choose_device", lambda wanted, kind=kind: torch.device(kind))
+        assert devices.accelerator_at_hand() is found
+
+
+@pytest.mark.parametrize(
+    ("error", "memory", "device"),
+    [
+        (MemoryError(), True, False),
+        (torch.OutOfMemoryError("CUDA out of memory"), True, False),
+        (RuntimeError("std::bad_alloc"), True, False),
+        (RuntimeError("CUDA error: no kernel image is available"), False, True),
+        (NotImplementedError("aten::max_pool3d"), False, True),
+        (RuntimeError("The size of tensor a (3) must match"), False, False),
+    ],
+)
+def test_errors_are_told_apart(error: Exception, memory: bool, device: bool) -> None:
+    assert (devices.is_out_of_memory(error), devices.is_device_failure(error)) == (memory, device)
+
+
 def test_without_a_gpu_auto_is_the_cpu_and_cuda_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
