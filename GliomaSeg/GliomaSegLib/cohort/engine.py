@@ -127,6 +127,8 @@ class LocalEngine(Engine):
     def _connect(self) -> Client:
         from distributed import Client, LocalCluster
 
+        from .shield import Shield
+
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a dashboard's port that is taken: it gets another
             self.cluster = LocalCluster(
@@ -139,7 +141,9 @@ class LocalEngine(Engine):
                 scheduler_kwargs={"allowed_failures": self.retries},
                 env=thread_environment(self.shares.threads),
             )
-        return Client(self.cluster)
+        client = Client(self.cluster)
+        client.register_plugin(Shield())
+        return client
 
     def close(self) -> None:
         super().close()
