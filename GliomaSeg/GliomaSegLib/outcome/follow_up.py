@@ -120,25 +120,22 @@ def against(then: Visit, now: Visit, kind: str) -> dict[str, Any]:
     percentage is unknown: nothing measurable then, or enhancement not assessable.
     """
     side = 1 if kind == PROGRESSION else 0
-    volumes = [visit.measures["structures"][ET.abbreviation]["volume_ml"] for visit in (then, now)]
+    volume = _volume_row(ET.abbreviation, "structures", then, now)
     products = [visit.measures["sum_of_products_mm2"] for visit in (then, now)]
-    band = None if None in volumes else _noise_ml(ET.abbreviation, then, now)
     return {
         "kind": kind,
-        "product": _reached(products, PRODUCT_LIMITS[side], None) | {"unit": "mm2"},
-        "volume": _reached(volumes, VOLUME_LIMITS[side], band) | {"unit": "ml", "noise": band},
+        "product": _reached(*products, PRODUCT_LIMITS[side]) | {"unit": "mm2"},
+        "volume": _reached(volume["before_ml"], volume["after_ml"], VOLUME_LIMITS[side]) | {"unit": "ml"},
+        "volume_above_noise": volume["above_noise"],
     }
 
 
-def _reached(values: list[float | None], limit: float, band: float | None) -> dict[str, Any]:
-    change = change_percent(values[0], values[1])
+def _reached(then: float | None, now: float | None, limit: float) -> dict[str, Any]:
+    change = change_percent(then, now)
     reached = None if change is None else change >= limit if limit > 0 else change <= limit
-    if reached and band is not None:
-        assert values[0] is not None and values[1] is not None  # else there were no change
-        reached = abs(values[1] - values[0]) > band
     return {
-        "then": values[0],
-        "now": values[1],
+        "then": then,
+        "now": now,
         "change_percent": change,
         "threshold_percent": limit,
         "reached": reached,
@@ -174,23 +171,39 @@ def trend(change: float | None, limits: tuple[float, float]) -> str | None:
 
 
 def _structures(before: Visit, after: Visit) -> dict[str, Any]:
-    rows = {}
-    for kind in ("structures", "regions"):
-        for name, row in after.measures[kind].items():
-            first, second = before.measures[kind][name]["volume_ml"], row["volume_ml"]
-            known = first is not None and second is not None
-            band = _noise_ml(name, before, after) if known else None
-            change = round(second - first, 4) if known else None
-            rows[name] = {
-                "name": row["name"],
-                "before_ml": first,
-                "after_ml": second,
-                "change_ml": change,
-                "change_percent": change_percent(first, second),
-                "noise_ml": band,
-                "above_noise": abs(change) > band if change is not None and band is not None else None,
-            }
-    return rows
+    return {
+        name: _volume_row(name, kind, before, after)
+        for kind in ("structures", "regions")
+        for name in after.measures[kind]
+    }
+
+
+def _volume_row(name: str, kind: str, before: Visit, after: Visit) -> dict[str, Any]:
+    """The change of one structure's or region's volume.
+
+    It is above noise when it is larger than the edges' noise and, where both visits have volume intervals,
+    these lie apart: what a model saw doubtfully on one visit must not become a change.
+    """
+    then, now = before.measures[kind][name], after.measures[kind][name]
+    first, second = then["volume_ml"], now["volume_ml"]
+    known = first is not None and second is not None
+    band = _noise_ml(name, before, after) if known else None
+    change = round(second - first, 4) if known else None
+    intervals = [then.get("volume_interval_ml"), now.get("volume_interval_ml")]
+    overlap = None
+    if intervals[0] and intervals[1]:
+        overlap = bool(intervals[0][1] >= intervals[1][0] and intervals[1][1] >= intervals[0][0])
+    return {
+        "name": now["name"],
+        "before_ml": first,
+        "after_ml": second,
+        "change_ml": change,
+        "change_percent": change_percent(first, second),
+        "noise_ml": band,
+        "intervals_ml": intervals,
+        "intervals_overlap": overlap,
+        "above_noise": None if change is None or band is None else abs(change) > band and not overlap,
+    }
 
 
 def _lesions(before: Visit, after: Visit, matrix: npt.NDArray[np.float64]) -> list[dict[str, Any]] | None:

@@ -45,8 +45,8 @@ def noise_sentence(noise: dict[str, Any]) -> str:
     edges = ", ".join(f"{name} {edge:.2f} mm" for name, edge in noise["edge_mm"].items())
     return (
         "Noise: a change of volume is told only when it is larger than the surface moved by the edge noise "
-        f"({edges}); a lesion on one visit only counts as new or gone when it exceeds that by "
-        f"{noise['new_lesion_ml']:.2f} ml. "
+        f"({edges}) and the two volumes' 80% intervals lie apart; a lesion on one visit only counts as new or "
+        f"gone when it exceeds that surface's noise by {noise['new_lesion_ml']:.2f} ml. "
         f"Measured on {noise['measured_on']}."
     )
 
@@ -128,10 +128,16 @@ def _against(changes: dict[str, Any]) -> str:
                     _number(one["now"], digits),
                     _percent(one["change_percent"]),
                     f"{row['kind']} {one['threshold_percent']:+.0f}%",
-                    _STATUS[one["reached"]],
+                    _STATUS[one["reached"]] + _doubt(row, measure, one),
                 )
             )
     return table(heads, lines)
+
+
+def _doubt(row: dict[str, Any], measure: str, one: dict[str, Any]) -> str:
+    return (
+        ", within noise" if measure == "volume" and one["reached"] and not row["volume_above_noise"] else ""
+    )
 
 
 def _volumes(changes: dict[str, Any]) -> str:
@@ -139,6 +145,8 @@ def _volumes(changes: dict[str, Any]) -> str:
     lines = []
     for name, row in changes["structures"].items():
         told = {True: "above noise", False: "within noise", None: "not assessable"}[row["above_noise"]]
+        if row["intervals_overlap"] and row["change_ml"] and abs(row["change_ml"]) > row["noise_ml"]:
+            told += ": intervals overlap"
         lines.append(
             (
                 f"{row['name']} ({name})",

@@ -48,6 +48,17 @@ def test_a_change_smaller_than_the_moved_edge_is_no_change() -> None:
     assert loud["structures"]["RC"]["change_ml"] == 0 and loud["structures"]["RC"]["above_noise"] is False
 
 
+def test_what_the_model_saw_doubtfully_is_no_change() -> None:
+    one, two = visit(((0, 0, 0), 5.0), number=RC.number), visit(((0, 0, 0), 11.0), number=RC.number)
+    assert compare(one, two, np.eye(4))["structures"]["RC"]["above_noise"] is True
+    one.measures["structures"]["RC"]["volume_interval_ml"] = [0.0, 2.1]
+    two.measures["structures"]["RC"]["volume_interval_ml"] = [1.7, 57.0]
+    row = compare(one, two, np.eye(4))["structures"]["RC"]
+    assert row["above_noise"] is False and row["intervals_overlap"] is True
+    two.measures["structures"]["RC"]["volume_interval_ml"] = [2.2, 57.0]
+    assert compare(one, two, np.eye(4))["structures"]["RC"]["above_noise"] is True
+
+
 def test_a_lesion_of_the_size_of_noise_is_not_called_new() -> None:
     radius = (NEW_NOISE_ML * 1000 * 3 / 4 / np.pi) ** (1 / 3)
     before = visit(((-12, 0, 0), 7.0))
