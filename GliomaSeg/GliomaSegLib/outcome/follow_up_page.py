@@ -45,8 +45,8 @@ def noise_sentence(noise: dict[str, Any]) -> str:
     edges = ", ".join(f"{name} {edge:.2f} mm" for name, edge in noise["edge_mm"].items())
     return (
         "Noise: a change of volume is told only when it is larger than the surface moved by the edge noise "
-        f"({edges}) and the two volumes' 80% intervals lie apart; a lesion on one visit only counts as new or "
-        f"gone when it exceeds that surface's noise by {noise['new_lesion_ml']:.2f} ml. "
+        f"({edges}) and the two volumes' 80% intervals lie apart; a lesion on one visit only counts as new "
+        f"or gone when it exceeds that surface's noise by {noise['new_lesion_ml']:.2f} ml. "
         f"Measured on {noise['measured_on']}."
     )
 
