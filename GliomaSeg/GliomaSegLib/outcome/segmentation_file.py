@@ -178,11 +178,19 @@ def _segment_fields(structure: Structure, grid: Grid, algorithm_name: str) -> di
 
 
 def _write(image: sitk.Image, path: Path, compression_level: int) -> None:
+    """Write and read back: on a full disk ITK cuts a NIfTI short without a word."""
     import SimpleITK as sitk
 
     try:
         sitk.WriteImage(image, str(path), True, compression_level)
+        back = sitk.ReadImage(str(path))
     except RuntimeError as error:
-        raise OutputRefused(
-            f"{path.name} can't be written: check that its folder is writable and the disk is not full."
-        ) from error
+        raise _unwritable(path) from error
+    if not np.array_equal(sitk.GetArrayViewFromImage(back), sitk.GetArrayViewFromImage(image)):
+        raise _unwritable(path)
+
+
+def _unwritable(path: Path) -> OutputRefused:
+    return OutputRefused(
+        f"{path.name} can't be written: check that its folder is writable and the disk is not full."
+    )
