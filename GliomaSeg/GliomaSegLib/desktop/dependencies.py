@@ -14,7 +14,8 @@ from slicer.i18n import tr as _
 
 from ..errors import UsageError
 from .dialogs import Dialogs
-from .packages import is_installed, pip_install, undone_on_failure
+from .packages import is_installed, package_folders, pip_install
+from .snapshot import recover, undone_on_failure
 
 REQUIREMENTS: dict[str, str] = {"torch": ">=2.4", "safetensors": ">=0.4"}
 """Import name (which is also the package's name) -> versions."""
@@ -25,7 +26,12 @@ DOWNLOAD = _("about 0.2 GB to download, or several GB with support for an NVIDIA
 
 
 def missing_packages() -> list[str]:
-    """Names of the required packages that are not there, or not as a whole, torch first."""
+    """Names of the required packages that are not there, or not as a whole, torch first.
+
+    When Slicer ended in the middle of an installation, everything is put back first.
+    """
+    if recover(package_folders()):
+        logging.warning("GliomaSeg: an installation had been cut off; it was taken back")
     return [name for name, versions in REQUIREMENTS.items() if not is_installed(name, versions)]
 
 
@@ -104,7 +110,7 @@ class Dependencies:
     def _try_optional(self, name: str, folder: str) -> None:
         """A folder without these packages is no failure: only some scans need them."""
         try:
-            with undone_on_failure():
+            with undone_on_failure(package_folders()):
                 self.offline([name], folder)
         except (subprocess.CalledProcessError, OSError, RuntimeError, ImportError, UsageError) as error:
             logging.info("GliomaSeg: %s was not installed from the folder: %s", name, error)
@@ -129,7 +135,7 @@ class Dependencies:
 
     def _run(self, install: Callable[[], None]) -> bool:
         try:
-            with undone_on_failure():
+            with undone_on_failure(package_folders()):
                 install()
         except (subprocess.CalledProcessError, OSError, RuntimeError, ImportError, UsageError) as error:
             logging.warning("GliomaSeg: installing packages failed: %s", error)

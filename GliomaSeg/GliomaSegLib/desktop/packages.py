@@ -1,4 +1,4 @@
-"""Installing Python packages into Slicer so that a broken installation leaves Slicer as it was."""
+"""Which Python packages Slicer has, and installing more without replacing those that it is built against."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import importlib
 import importlib.metadata
 import importlib.util
 import logging
-import shutil
 import site
 import sysconfig
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,44 +67,3 @@ def package_folders() -> list[Path]:
     paths = sysconfig.get_paths()
     named = [paths["purelib"], paths["platlib"], paths["scripts"], site.getusersitepackages()]
     return [folder for folder in map(Path, dict.fromkeys(named)) if folder.is_dir()]
-
-
-@contextmanager
-def undone_on_failure(folders: Sequence[Path] | None = None) -> Iterator[None]:
-    """Take out again what an installation that fails in this block had put into ``folders``.
-
-    Packages that were there before stay; pip itself puts back those that it had begun to replace. Two
-    installations at once into the same folders are not told apart.
-    """
-    watched = package_folders() if folders is None else list(folders)
-    for folder in watched:
-        _remove_rests(folder)
-    before = {folder: _names(folder) for folder in watched}
-    try:
-        yield
-    except BaseException:
-        for folder in watched:
-            for name in _names(folder) - before[folder]:
-                _remove(folder / name)
-        importlib.invalidate_caches()
-        raise
-
-
-def _names(folder: Path) -> set[str]:
-    return {each.name for each in folder.iterdir()} - {"__pycache__"}
-
-
-def _remove_rests(folder: Path) -> None:
-    """Remove descriptions of distributions without a list of files: pip would take them for installed."""
-    for described in folder.glob("*.dist-info"):
-        if not (described / "RECORD").exists() and not (described / "INSTALLER").exists():
-            _remove(described)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-    if path.exists():
-        logging.warning("GliomaSeg: the rest of an installation could not be removed: %s", path.name)

@@ -22,8 +22,8 @@ from .results import Row, table
 
 REFRESH_MS = 200
 """Edits come in bursts while a person paints: the table waits for a pause this long."""
-HEADING_MARGIN = 10
-"""Pixels by which the table's heading and its frame may be higher than a line."""
+LINE_MARGIN, HEADING_MARGIN = 4, 6
+"""Pixels that a line of the table gets beyond its letters, and heading and frame beyond a line."""
 _EVENTS = (
     "SourceRepresentationModified",
     "RepresentationModified",
@@ -52,7 +52,7 @@ class ResultView:
         ui.show3dCheckBox.connect("toggled(bool)", self._toggle_3d)
 
     def _prepare_table(self) -> None:
-        heads = (_("Structure"), _("Model ml"), _("Now ml"), _("Lesions"))
+        heads = (_("Structure"), _("Model (ml)"), _("Now (ml)"), _("Lesions"))
         self.ui.resultTable.setColumnCount(len(heads))
         self.ui.resultTable.setHorizontalHeaderLabels(list(heads))
         self.ui.resultTable.verticalHeader().setVisible(False)
@@ -160,9 +160,10 @@ class ResultView:
 def _fit_height(table_widget: Any, rows: int) -> None:
     """As high as its lines, whatever the size of the letters: nobody scrolls in a table of six lines."""
     table_widget.resizeRowsToContents()
-    lines = [table_widget.rowHeight(index) for index in range(rows)]
-    heading_and_frame = max(lines) + HEADING_MARGIN
-    table_widget.setFixedHeight(sum(lines) + heading_and_frame)
+    line = max(table_widget.rowHeight(index) for index in range(rows)) + LINE_MARGIN
+    for index in range(rows):
+        table_widget.setRowHeight(index, line)
+    table_widget.setFixedHeight((rows + 1) * line + HEADING_MARGIN)
 
 
 def _uncounted(result: Any) -> list[str]:
@@ -188,5 +189,5 @@ def _cells(row: Row) -> tuple[str, str, str, str]:
     if not row.assessable:
         return f"{row.abbreviation}  {row.name}", "", _("not assessable"), ""
     model = "" if row.model_ml is None else f"{row.model_ml:.2f}"
-    now = f"{row.current_ml:.2f}" + (" *" if row.edited else "")
+    now = ("* " if row.edited else "") + f"{row.current_ml:.2f}"
     return f"{row.abbreviation}  {row.name}", model, now, "" if row.lesions is None else str(row.lesions)

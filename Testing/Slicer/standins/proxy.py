@@ -237,8 +237,13 @@ def _write_property(native: Any, name: str, value: Any, kind: str) -> None:
         value = "" if value is None else str(value)
         if name == "toolTip" and value and not value.startswith("<"):
             value = f"<p>{value}</p>"
-    elif kind == "int" and isinstance(value, float):
-        value = int(value)
+    elif kind in ("int", "double"):
+        if not isinstance(value, int | float):
+            given = type(value).__name__
+            raise AttributeError(
+                f"Property '{name}' of type '{kind}' does not accept an object of type {given}"
+            )
+        value = int(value) if kind == "int" else float(value)
     elif kind == "bool":
         value = bool(value)
     native.setProperty(name, value)

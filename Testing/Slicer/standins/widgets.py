@@ -20,8 +20,27 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
         self._collapsed = False
+        self._forcing = False
+        self._hidden: set[QtWidgets.QWidget] = set()
         self.setContentsMargins(0, HEADER_HEIGHT, 0, 0)
         self.clicked.connect(lambda: self._set_collapsed(not self._collapsed))
+
+    def childEvent(self, event: QtCore.QChildEvent) -> None:
+        """Watch what becomes of each child's own visibility."""
+        if event.added():
+            event.child().installEventFilter(self)
+        super().childEvent(event)
+
+    def eventFilter(self, watched: QtCore.QObject, event: QtCore.QEvent) -> bool:
+        """Remember what somebody else hides or shows."""
+        if not self._forcing and isinstance(watched, QtWidgets.QWidget):
+            if event.type() == QtCore.QEvent.Type.HideToParent:
+                self._hidden.add(watched)
+            elif event.type() == QtCore.QEvent.Type.ShowToParent:
+                self._hidden.discard(watched)
+                if self._collapsed:
+                    self._apply()
+        return super().eventFilter(watched, event)
 
     def sizeHint(self) -> QtCore.QSize:
         """Header plus contents."""
@@ -52,9 +71,12 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         super().showEvent(event)
 
     def _apply(self) -> None:
+        """As CTK's: what was hidden on its own stays hidden when the section opens."""
+        self._forcing = True
         for child in self.children():
             if isinstance(child, QtWidgets.QWidget):
-                child.setVisible(not self._collapsed)
+                child.setVisible(not self._collapsed and child not in self._hidden)
+        self._forcing = False
         if self._collapsed:
             self.setMaximumHeight(HEADER_HEIGHT)
         else:
