@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .page import page, picture, sentences, small, table
+from .page import MOST_ROWS, left_out, page, picture, sentences, small, table
 
 _ABSENT = "–"
 _STATUS = {True: "reached", False: "not reached", None: "can't be told"}
@@ -98,7 +98,7 @@ def _lesions(changes: dict[str, Any]) -> str:
             _percent(row["product_change_percent"]),
             row["status"] + (", measurable" if row["status"] == "new" and row["measurable_now"] else ""),
         )
-        for row in rows
+        for row in rows[:MOST_ROWS]
     ]
     total = changes["sum_of_products"]
     words = (
@@ -106,7 +106,7 @@ def _lesions(changes: dict[str, Any]) -> str:
         f"{_number(total['after_mm2'], 0)} mm² ({_percent(total['change_percent'])}). "
         f"New measurable lesions: {changes['new_measurable_lesions']}.</p>"
     )
-    return table(heads, lines) + words
+    return table(heads, lines) + left_out(len(rows), "follow_up.csv") + words
 
 
 def _against(changes: dict[str, Any]) -> str:

@@ -45,6 +45,21 @@ $body
 """)
 
 
+MOST_ROWS = 10
+"""Lesions that a page tells one by one, so that it stays one page."""
+
+
+def left_out(count: int, file: str) -> str:
+    """Where the rest of ``count`` lesions is told; nothing when all are on the page.
+
+    >>> left_out(12, "measures.csv"), left_out(10, "measures.csv")
+    ('<p>The 10 largest of 12; the rest is in measures.csv.</p>', '')
+    """
+    if count <= MOST_ROWS:
+        return ""
+    return f"<p>The {MOST_ROWS} largest of {count}; the rest is in {escape(file)}.</p>"
+
+
 def page(title: str, facts: str, notice: str, body: str) -> str:
     """The whole page. ``body`` is HTML; the other texts are escaped here."""
     return _PAGE.substitute(title=escape(title), facts=escape(facts), notice=escape(notice), body=body)

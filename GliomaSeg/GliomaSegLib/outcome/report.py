@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from ..intake.volume import ROLE_NAMES, Grid
-from .page import page, picture, sentences, small, table
+from .page import MOST_ROWS, left_out, page, picture, sentences, small, table
 from .pictures import Strip
 
 NOT_ASSESSABLE = "not assessable"
@@ -99,10 +99,10 @@ def _lesions(measures: dict[str, Any]) -> str:
             "yes" if lesion["measurable"] else "no",
             _ABSENT if lesion["distance_to_cavity_mm"] is None else f"{lesion['distance_to_cavity_mm']:.1f}",
         )
-        for lesion in enhancing
+        for lesion in enhancing[:MOST_ROWS]
     ]
     total = f"<p>Sum of products of measurable lesions: {measures['sum_of_products_mm2']:.0f} mm².</p>"
-    return f"<h2>Enhancing lesions</h2>{table(heads, rows)}{total}"
+    return f"<h2>Enhancing lesions</h2>{table(heads, rows)}{left_out(len(enhancing), 'measures.csv')}{total}"
 
 
 def _legend(measures: dict[str, Any], with_pictures: bool) -> str:
