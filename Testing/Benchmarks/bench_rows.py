@@ -20,10 +20,14 @@ _ENOUGH_S = 60.0
 
 @dataclass(frozen=True)
 class Row:
-    """``key`` identifies the row from one start of the benchmark to the next; ``once`` makes one run."""
+    """``key`` identifies the row from one start of the benchmark to the next; ``once`` makes one run.
+
+    ``most``: runs that are enough for this row.
+    """
 
     key: str
     once: Callable[[], dict[str, Any]]
+    most: int = 3
 
 
 def command(volumes: dict[str, Path], output: Path, *options: str) -> dict[str, Any]:
@@ -84,7 +88,7 @@ class Store:
     def measure(self, row: Row, runs: int, say: Callable[[str], None]) -> list[dict[str, Any]]:
         """The runs of a row: those kept, and what is missing up to ``runs`` (fewer of a slow one)."""
         done = self.rows.setdefault(row.key, [])
-        while len(done) < runs and sum(one["seconds"] for one in done) < _ENOUGH_S:
+        while len(done) < min(runs, row.most) and sum(one["seconds"] for one in done) < _ENOUGH_S:
             done.append(row.once())
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.write_text(json.dumps({"origin": self.origin, "rows": self.rows}))

@@ -55,7 +55,7 @@ def ours(description: ModelDescription, cases: Path, out: Path) -> list[Row]:
     for title, words in engines(description).items():
         rows.append(Row(f"ours|{title}", lambda words=words: command(volumes, out, *words)))
         model = ["--model", str(finer)]
-        rows.append(Row(f"1 mm|{title}", lambda words=words, m=model: command(volumes, out, *words, *m)))
+        rows.append(Row(f"1 mm|{title}", lambda words=words, m=model: command(volumes, out, *words, *m), 2))
     return rows
 
 
@@ -76,6 +76,7 @@ def growth(cases: Path, out: Path) -> list[Row]:
                 Row(
                     f"growth|{engine}|{edge}",
                     lambda edge=edge, o=options: command(bench_cases.cube(cases, edge), out, *o),
+                    most=1,
                 )
             )
     return rows
