@@ -49,7 +49,7 @@ def result(exam: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactor
     output = tmp_path_factory.mktemp("out") / "result"
     words = ["segment", "--study", str(exam), "--output", str(output), "--model", str(tiny_model)]
     options = ["--device", "cpu", "--progress", "none", "--registration", "off", "--brain-mask", "off"]
-    assert main([*words, *options]) == 0
+    assert main([*words, *options, "--probabilities"]) == 0
     return output
 
 
@@ -117,3 +117,34 @@ def test_export_refuses_with_a_sentence(
     assert main(["export-dicom-seg", "--result", str(result), "--source", str(exam), *output]) == 3
     assert "holds 2 series (series 2, series 3)" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_probabilities_go_out_as_fractions(
+    exam: Path, result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["export-dicom-seg", "--result", str(result), "--source", str(exam / "t1c"), "--fractional"]
+    assert main([*words, "--output", str(tmp_path / "f.dcm")]) == 0
+    seg = pydicom.dcmread(tmp_path / "f.dcm")
+    assert (seg.SegmentationType, seg.MaximumFractionalValue) == ("FRACTIONAL", 255)
+    levels = sitk.GetArrayFromImage(sitk.ReadImage(str(result / "probabilities.nii.gz")))
+    assert levels.shape == (4, 40, 40, 40) and levels.dtype == np.uint8
+    # Four structures, of which each voxel is at most one; rounding may add half a level each.
+    assert levels.sum(axis=0, dtype=int).max() <= 255 + 2
+    total = sum(int(frame.sum(dtype=np.int64)) for frame in seg.pixel_array)
+    assert total == levels.sum(dtype=np.int64) > 0
+    assert main([*words, "--labels", str(tmp_path / "x"), "--output", str(tmp_path / "g.dcm")]) == 2
+    assert "leave out --labels" in capsys.readouterr().err
+    (result / "probabilities.nii.gz").rename(tmp_path / "away.nii.gz")
+    assert main([*words, "--output", str(tmp_path / "g.dcm")]) == 3
+    assert "run  segment  again with --probabilities" in capsys.readouterr().err
+    (tmp_path / "away.nii.gz").rename(result / "probabilities.nii.gz")
+    assert not (tmp_path / "g.dcm").exists()
+
+
+def test_a_report_names_the_patient_only_when_asked(exam: Path, result: Path, tmp_path: Path) -> None:
+    assert "Secret" not in (result / "report.html").read_text(encoding="utf-8")
+    words = ["report", "--result", str(result), "--study", str(exam), "--no-pdf"]
+    assert main([*words, "--keep-identity", "--output", str(tmp_path / "named.html")]) == 0
+    assert "Patient Secret Name, ID SECRET-ID" in (tmp_path / "named.html").read_text(encoding="utf-8")
+    assert main([*words, "--output", str(tmp_path / "plain.html")]) == 0
+    assert "SECRET" not in (tmp_path / "plain.html").read_text(encoding="utf-8").upper()

@@ -33,7 +33,8 @@ def result(tiny_study: dict[str, Path], tiny_model: Path, tmp_path_factory: pyte
 
 def report(result: Path, study: dict[str, Path], page: Path, *more: str) -> int:
     volumes = [word for role, path in study.items() for word in (f"--{role}", str(path))]
-    return main(["report", "--result", str(result), *volumes, "--output", str(page), *more])
+    pdf = [] if "--pdf" in more else ["--no-pdf"]
+    return main(["report", "--result", str(result), *volumes, "--output", str(page), *pdf, *more])
 
 
 class Strict(HTMLParser):
@@ -89,10 +90,40 @@ def test_pictures_of_another_exam_are_refused(
 def test_an_existing_page_stays_unless_told(result: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text("mine")
-    assert main(["report", "--result", str(result), "--output", str(page)]) == 2
+    words = ["report", "--result", str(result), "--output", str(page), "--no-pdf"]
+    assert main(words) == 2
     assert page.read_text() == "mine"
-    assert main(["report", "--result", str(result), "--output", str(page), "--overwrite"]) == 0
+    assert main([*words, "--overwrite"]) == 0
     assert "<img" not in page.read_text()  # no volumes given, no pictures
+
+
+def test_the_run_itself_writes_the_page(result: Path, tiny_study: dict[str, Path], tmp_path: Path) -> None:
+    own = (result / "report.html").read_text(encoding="utf-8")
+    assert report(result, tiny_study, tmp_path / "page.html") == 0
+    again = (tmp_path / "page.html").read_text(encoding="utf-8")
+    # Made from the aligned study in memory, and from the files: the same pictures, the same numbers.
+    assert own == again
+
+
+def test_identity_needs_dicom(
+    result: Path, tiny_study: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.html"
+    assert report(result, tiny_study, page, "--keep-identity") == 2
+    assert "needs its T1c as DICOM" in capsys.readouterr().err
+    assert report(result, {}, page, "--keep-identity") == 2
+    assert "give --study" in capsys.readouterr().err
+    assert not page.exists()
+
+
+def test_corrected_labels_are_reported_as_they_are_now(result: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(result, copy)
+    image = sitk.ReadImage(str(copy / "segmentation.nii.gz"))
+    sitk.WriteImage(sitk.Cast(image * 0, sitk.sitkUInt8), str(copy / "segmentation.nii.gz"))
+    assert report(copy, {}, tmp_path / "page.html") == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.count("0.00 ml") >= 6 and "None." in page
 
 
 def test_what_can_not_be_seen_is_said(result: Path) -> None:

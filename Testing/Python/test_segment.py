@@ -24,6 +24,7 @@ FILES = {
     "segmentation.nii.gz",
     "measures.json",
     "measures.csv",
+    "report.html",
     "uncertainty.nii.gz",
     "run.json",
 }

@@ -66,7 +66,7 @@ def write_dicom_seg(path: Path, labels: LabelArray, source: SourceSeries, author
 
 def write_fractional_seg(
     path: Path,
-    probabilities: Mapping[str, npt.NDArray[np.float32]],
+    probabilities: Mapping[str, npt.NDArray[np.floating]],
     source: SourceSeries,
     author: SegmentationAuthor,
 ) -> None:

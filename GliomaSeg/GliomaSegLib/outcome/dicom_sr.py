@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputRefused, OutputRefused
-from ..labels import ANATOMIC_REGION_CODE, ET, STRUCTURES, Structure
+from ..labels import ANATOMIC_REGION_CODE, CODING_SCHEME, ET, STRUCTURES, Code, Structure
 from .dicom_seg import MANUFACTURER, SegmentationAuthor, coded, highdicom, private_scheme, save_dicom
 from .dicom_source import SourceSeries
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import highdicom as hd
 
 _SERIES_NUMBER_STEP = 2000
+PRODUCT_CODE = Code("PRODUCT", CODING_SCHEME, "Product of long axis and perpendicular")
+CAVITY_DISTANCE_CODE = Code("CAVITY-DISTANCE", CODING_SCHEME, "Distance to resection cavity")
+MEASURABLE_CODE = Code("MEASURABLE", CODING_SCHEME, "Measurable by RANO 2.0")
 
 
 def write_measurements(
@@ -25,8 +28,9 @@ def write_measurements(
 ) -> None:
     """Write ``measures`` (see :func:`..measures.measure`) about the labels in ``segmentation_file``.
 
-    A group for each segment with its volume, and one for each enhancing lesion with volume, long and short
-    axis. Volumes are in cubic centimetres, which are millilitres. Raises ``InputRefused`` when nothing is
+    A group for each segment with its volume, tracked as the segment is, and one for each enhancing lesion
+    with volume, long and short axis, their product, the distance to the cavity, and whether it is measurable.
+    Volumes are in cubic centimetres, which are millilitres. Raises ``InputRefused`` when nothing is
     assessable, ``UsageError`` without highdicom, ``OutputRefused`` when ``path`` can't be written.
     """
     hd = highdicom()
@@ -61,6 +65,7 @@ def write_measurements(
 
 
 def _groups(segmentation: hd.seg.Segmentation, measures: dict[str, Any]) -> list[Any]:
+    hd = highdicom()
     by_name = {s.name: s for s in STRUCTURES}
     groups = []
     for number in segmentation.segment_numbers:
@@ -68,23 +73,34 @@ def _groups(segmentation: hd.seg.Segmentation, measures: dict[str, Any]) -> list
         row = measures["structures"][structure.abbreviation]
         if not row["assessable"]:
             continue
-        groups.append(_group(segmentation, number, structure, structure.abbreviation, _volume(row)))
+        tracked = hd.sr.TrackingIdentifier(
+            uid=str(segmentation.SegmentSequence[number - 1].TrackingUID), identifier=structure.abbreviation
+        )
+        groups.append(_group(segmentation, number, structure, tracked, _volume(row)))
         for lesion in (measures["lesions"].get(structure.abbreviation) or []) if structure is ET else []:
             name = f"{structure.abbreviation} lesion {lesion['number']}"
-            groups.append(_group(segmentation, number, structure, name, _volume(lesion) + _axes(lesion)))
+            tracked = hd.sr.TrackingIdentifier(uid=hd.UID(), identifier=name)
+            told = _volume(lesion) + _axes(lesion) + _relations(lesion)
+            groups.append(_group(segmentation, number, structure, tracked, told, _measurable(lesion)))
     return groups
 
 
 def _group(
-    segmentation: hd.seg.Segmentation, number: int, structure: Structure, name: str, measurements: list[Any]
+    segmentation: hd.seg.Segmentation,
+    number: int,
+    structure: Structure,
+    tracked: hd.sr.TrackingIdentifier,
+    measurements: list[Any],
+    evaluations: list[Any] | None = None,
 ) -> Any:
     sr = highdicom().sr
     return sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=sr.TrackingIdentifier(uid=highdicom().UID(), identifier=name),
+        tracking_identifier=tracked,
         referenced_segment=sr.ReferencedSegment.from_segmentation(segmentation, number),
         finding_type=coded(structure.type_code),
         finding_sites=[sr.FindingSite(coded(ANATOMIC_REGION_CODE))],
         measurements=measurements,
+        qualitative_evaluations=evaluations,
     )
 
 
@@ -103,6 +119,26 @@ def _axes(lesion: dict[str, Any]) -> list[Any]:
         sr.Measurement(codes.SCT.LongAxis, lesion["longest_mm"], codes.UCUM.Millimeter),
         sr.Measurement(codes.SCT.ShortAxis, lesion["perpendicular_mm"], codes.UCUM.Millimeter),
     ]
+
+
+def _relations(lesion: dict[str, Any]) -> list[Any]:
+    """What public codes have no name for: the product of the axes, and the distance to the cavity."""
+    from pydicom.sr.codedict import codes
+
+    sr = highdicom().sr
+    square = sr.CodedConcept("mm2", "UCUM", "square millimeter")
+    told = [sr.Measurement(coded(PRODUCT_CODE), lesion["product_mm2"], square)]
+    if lesion["distance_to_cavity_mm"] is not None:
+        gap = lesion["distance_to_cavity_mm"]
+        told.append(sr.Measurement(coded(CAVITY_DISTANCE_CODE), gap, codes.UCUM.Millimeter))
+    return told
+
+
+def _measurable(lesion: dict[str, Any]) -> list[Any]:
+    from pydicom.sr.codedict import codes
+
+    answer = codes.SCT.Yes if lesion["measurable"] else codes.SCT.No
+    return [highdicom().sr.QualitativeEvaluation(coded(MEASURABLE_CODE), answer)]
 
 
 def _observer(author: SegmentationAuthor) -> Any:
