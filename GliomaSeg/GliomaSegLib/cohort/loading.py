@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..pipeline import SegmentOptions, open_model
@@ -14,18 +15,31 @@ _LOCK = threading.Lock()
 _KEPT: dict[tuple[object, ...], OpenModel] = {}
 
 
-def model_identity(name: str) -> dict[str, Any]:
-    """Name, version and checksums of a model by its name or folder. Raises ``ModelRefused``."""
-    from ..model.weights import DEFAULT_MODEL, MODEL_FILE, file_sha256, find_model, read_description
+def model_identity(words: str) -> dict[str, Any]:
+    """Name, version and checksums of a model, or of several by commas. Raises ``ModelRefused``."""
+    from ..model.ensemble import described_together, model_names
+    from ..model.weights import MODEL_FILE, file_sha256, find_model, read_description
 
-    folder = find_model(name or DEFAULT_MODEL)
-    described = read_description(folder)
+    folders = [find_model(name) for name in model_names(words)]
+    described = [read_description(folder) for folder in folders]
+    whole = described[0] if len(described) == 1 else described_together(described)
     return {
-        "name": described.name,
-        "version": described.version,
-        "weights": described.sha256,
-        "settings": file_sha256(folder / MODEL_FILE),
+        "name": whole.name,
+        "version": whole.version,
+        "weights": whole.sha256,
+        "settings": " ".join(file_sha256(folder / MODEL_FILE) for folder in folders),
     }
+
+
+def found_anywhere(words: str) -> str:
+    """The models by names that hold in every folder: a model's folder by its whole path."""
+    from ..model.ensemble import model_names
+    from ..model.weights import find_model
+
+    names = model_names(words)
+    return ",".join(
+        str(folder.resolve()) if (folder := find_model(name)) == Path(name) else name for name in names
+    )
 
 
 def keeping_engine(options: SegmentOptions) -> OpenModel:

@@ -94,6 +94,7 @@ def _study(folder: Path, heads: list[str], row: list[str], number: int) -> Plann
     given = {role: folder / cells[role] for role in ROLES if cells.get(role)}
     missing = [role for role, path in given.items() if not _exists(path)]
     if missing:
-        names = " and ".join(ROLE_NAMES[role] for role in missing)
-        return PlannedStudy(subject, session, {}, f"{names} does not exist: check the path.", order)
+        names = ", ".join(ROLE_NAMES[role] for role in missing)
+        told = "does not exist: check its path" if len(missing) == 1 else "do not exist: check their paths"
+        return PlannedStudy(subject, session, {}, f"{names} {told}.", order)
     return PlannedStudy(subject, session, {r: RoleInput(p, _AS_LISTED) for r, p in given.items()}, "", order)

@@ -23,7 +23,7 @@ from .driver import Driver, Job
 from .engine import Engine, configured
 from .follow_ups import follow_up_jobs
 from .identity import stamp
-from .loading import model_identity
+from .loading import found_anywhere, model_identity
 from .lock import only_one
 from .page import PAGE, page
 from .rows import DONE, FAILED, NOT_RUN, REFUSED, Row, row_of
@@ -32,8 +32,17 @@ from .study import PlannedStudy
 from .tables import write_tables
 from .work import StudyTask, run_study
 
-NOT_IDENTITY = ("study", "device", "threads", "keep_identity", "overwrite", "progress", "cancel_file")
-"""Options that don't belong to what a result is: where and how it was made, and who watched."""
+NOT_IDENTITY = (
+    "study",
+    "model",
+    "device",
+    "threads",
+    "keep_identity",
+    "overwrite",
+    "progress",
+    "cancel_file",
+)
+"""Options that don't belong to what a result is: where it was made, who watched; the model has checksums."""
 
 Say = Callable[[str], None]
 
@@ -154,6 +163,7 @@ class _Run:
         study = replace(self.cohort.studies[place], notes=())
         options = replace(
             self.cohort.options,
+            model=found_anywhere(self.cohort.options.model),
             threads=self.cohort.options.threads or engine.threads,
             cancel_file=self.cancel_file,
             overwrite=False,
