@@ -22,7 +22,9 @@ from .fields import BoolArray, FloatArray
 CUBE_MM = 12.0
 CUBES_PER_CASE = 24
 FOLDS = 5
+SHUFFLES = 60
 _RIDGE = 1.0
+
 
 Features = npt.NDArray[np.float64]
 
@@ -34,6 +36,14 @@ class LesionCubes:
     case: str
     kind: str
     features: Features
+
+
+@dataclass(frozen=True)
+class ToldApart:
+    """``area`` under the ROC curve; ``chance`` holds 95 % of the areas of cases dealt out at random."""
+
+    area: float
+    chance: tuple[float, float]
 
 
 def lesion_cubes(
@@ -89,7 +99,9 @@ def area_under_curve(scores: npt.NDArray[np.float64], positive: BoolArray) -> fl
     return float((ranks - ones * (ones + 1) / 2) / (ones * zeros))
 
 
-def told_apart(real: Sequence[LesionCubes], simulated: Sequence[LesionCubes], seed: int = 0) -> float:
+def told_apart(
+    real: Sequence[LesionCubes], simulated: Sequence[LesionCubes], seed: int = 0, shuffles: int = SHUFFLES
+) -> ToldApart:
     """Area under the curve of a ridge-regularised logistic regression, cross-validated by case.
 
     All cubes of a case are in one fold, so that a scan can't be recognised by its other cubes. Raises
@@ -98,22 +110,33 @@ def told_apart(real: Sequence[LesionCubes], simulated: Sequence[LesionCubes], se
     if min(len(real), len(simulated)) < 2:
         raise ValueError("telling apart needs at least two cases on each side")
     rng = np.random.default_rng(seed)
-    folds = [rng.permutation(len(cases)) % FOLDS for cases in (real, simulated)]
-    fold = np.concatenate(
-        [
-            np.repeat(numbers, [len(c.features) for c in cases])
-            for numbers, cases in zip(folds, (real, simulated), strict=True)
-        ]
-    )
-    features = np.concatenate([c.features for c in (*real, *simulated)])
-    is_simulated = np.arange(len(features)) >= sum(len(c.features) for c in real)
-    scores = np.full(len(features), np.nan)
-    for number in np.unique(fold):
-        test = fold == number
-        if len(np.unique(is_simulated[~test])) == 2:
-            scores[test] = _scores(features[~test], is_simulated[~test], features[test])
-    known = ~np.isnan(scores)
-    return area_under_curve(scores[known], is_simulated[known])
+    cases = [*real, *simulated]
+    area = _cross_validated(cases, len(real), rng)
+    chance = [
+        _cross_validated([cases[i] for i in rng.permutation(len(cases))], len(real), rng)
+        for _ in range(shuffles)
+    ]
+    low, high = np.quantile(chance, [0.025, 0.975])
+    return ToldApart(area, (float(low), float(high)))
+
+
+def _cross_validated(cases: Sequence[LesionCubes], reals: int, rng: np.random.Generator) -> float:
+    """The area over all cubes, each scored by a classifier that has not seen its case; the first are real."""
+    simulated = np.arange(len(cases)) >= reals
+    folds = np.empty(len(cases), int)
+    for side in (~simulated, simulated):
+        folds[side] = rng.permutation(int(side.sum())) % FOLDS
+    scores, positive = [], []
+    for number in np.unique(folds):
+        train, test = np.flatnonzero(folds != number), np.flatnonzero(folds == number)
+        known, asked = (np.concatenate([cases[i].features for i in part]) for part in (train, test))
+        truth, wanted = (
+            np.concatenate([np.full(len(cases[i].features), simulated[i]) for i in part])
+            for part in (train, test)
+        )
+        scores.append(_scores(known, truth, asked))
+        positive.append(wanted)
+    return area_under_curve(np.concatenate(scores), np.concatenate(positive))
 
 
 def _scores(train: Features, positive: BoolArray, test: Features) -> npt.NDArray[np.float64]:

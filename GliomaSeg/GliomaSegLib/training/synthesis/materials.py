@@ -73,7 +73,7 @@ def solid_core(rng: np.random.Generator) -> Material:
 
 def cyst_fluid(rng: np.random.Generator) -> Material:
     """Fluid of an untreated cystic tumour: bright on T2, partly suppressed on FLAIR."""
-    cyst = {"t1": (0.38, 0.75), "t1c": (0.38, 0.75), "t2": (1.9, 3.8), "flair": (0.35, 1.5)}
+    cyst = {"t1": (0.38, 0.75), "t1c": (0.38, 0.75), "t2": (1.9, 3.8), "flair": (0.55, 1.6)}
     return _follow(rng, _draw(rng, cyst, (0.03, 0.15)), -0.12, 0.1)
 
 

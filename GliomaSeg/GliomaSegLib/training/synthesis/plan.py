@@ -28,7 +28,7 @@ class LesionPlan:
     heed_tissue: bool = True
 
 
-STYLES: dict[str, float] = {"treated": 0.62, "ring": 0.13, "solid": 0.09, "cystic": 0.11, "none": 0.05}
+STYLES: dict[str, float] = {"treated": 0.64, "ring": 0.15, "solid": 0.1, "cystic": 0.06, "none": 0.05}
 """Share of each style among painted lesions."""
 
 
