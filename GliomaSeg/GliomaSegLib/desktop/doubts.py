@@ -87,8 +87,9 @@ def _outlined(region: DoubtfulRegion, reference: Any) -> Any:
     node.SetReferenceImageGeometryParameterFromVolumeNode(reference)
     segment_id = node.GetSegmentation().AddEmptySegment("doubt", _("Doubtful region"), COLOUR)
     node.SetAndObserveTransformNodeID(reference.GetTransformNodeID())
-    mask = region.on(slicer.util.arrayFromVolume(reference).shape)
-    slicer.util.updateSegmentBinaryLabelmapFromArray(mask.astype("uint8"), node, segment_id, reference)
+    layer = scene.oriented(region.on(slicer.util.arrayFromVolume(reference).shape), reference)
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    logic.SetBinaryLabelmapToSegment(layer, node, segment_id, logic.MODE_REPLACE)
     display = node.GetDisplayNode()
     display.SetVisibility2DFill(False)
     display.SetVisibility3D(False)

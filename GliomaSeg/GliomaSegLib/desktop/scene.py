@@ -197,7 +197,7 @@ def set_segment(node: Any, abbreviation: str, mask: npt.NDArray[np.bool_], refer
     if segmentation.GetSegment(abbreviation) is None:
         empty = _segment(
             structure_named(abbreviation),
-            _oriented(np.zeros_like(mask), reference),
+            oriented(np.zeros_like(mask), reference),
             _algorithm(node),
             number=1,
         )
@@ -210,7 +210,7 @@ def set_segment(node: Any, abbreviation: str, mask: npt.NDArray[np.bool_], refer
     if not mask.any():  # an empty layer would change nothing
         taken = logic.ClearSegment(node, abbreviation)
     else:
-        layer = _oriented(mask, reference)
+        layer = oriented(mask, reference)
         taken = logic.SetBinaryLabelmapToSegment(layer, node, abbreviation, logic.MODE_REPLACE)
     if not taken:
         raise RuntimeError(f"Slicer did not take the segment {abbreviation}")
@@ -228,7 +228,7 @@ def copy_of_present(node: Any, labels: LabelArray, reference: Any) -> Any:
     for structure in STRUCTURES:
         mask = labels == structure.number
         if mask.any():
-            segment = _segment(structure, _oriented(mask, reference), _algorithm(node), number=1)
+            segment = _segment(structure, oriented(mask, reference), _algorithm(node), number=1)
             original = node.GetSegmentation().GetSegment(structure.abbreviation)
             if original is not None and original.GetTag("DICOM.SegmentAlgorithmType", found):
                 segment.SetTag("DICOM.SegmentAlgorithmType", str(found))
@@ -238,7 +238,7 @@ def copy_of_present(node: Any, labels: LabelArray, reference: Any) -> Any:
     return copy
 
 
-def _oriented(mask: npt.NDArray[np.bool_], reference: Any) -> Any:
+def oriented(mask: npt.NDArray[np.bool_], reference: Any) -> Any:
     """``mask`` (z, y, x) as Slicer's image type on the reference's grid, in the reference's own space."""
     layer, matrix = slicer.vtkOrientedImageData(), vtk.vtkMatrix4x4()
     depth, height, width = mask.shape
