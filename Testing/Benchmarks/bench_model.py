@@ -49,7 +49,7 @@ _NO_LOOKS = ("__init__.py", "writing.py", "picture.py", "expert_shape.py")
 class Scored:
     """One case: which set it belongs to, whether training saw it, its scores and 80 % intervals by region.
 
-    ``missing`` is the role that was left out, if any.
+    ``missing`` is the role that was left out, if any; ``engine`` is what ran the network.
     """
 
     name: str
@@ -58,6 +58,7 @@ class Scored:
     scores: dict[str, RegionScore]
     intervals_ml: dict[str, tuple[float, float]] = field(default_factory=dict)
     missing: str = ""
+    engine: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def score(case: CaseFiles, group: str, seen: bool, model: str, output: Path, mis
         name: tuple(r["volume_interval_ml"]) for name, r in rows.items() if "volume_interval_ml" in r
     }
     scores = score_case(case_labels(case, grid), result.labels, grid.spacing_mm)
-    return Scored(case.name, group, seen, scores, intervals, missing)
+    return Scored(case.name, group, seen, scores, intervals, missing, str(result.run["engine"]))
 
 
 def run_job(job: Job) -> Scored:
@@ -150,6 +151,7 @@ def plain(scored: Scored) -> dict[str, Any]:
         "set": scored.group,
         "seen": scored.seen,
         "missing": scored.missing,
+        "engine": scored.engine,
         "intervals_ml": scored.intervals_ml,
         **{region: vars(value) for region, value in scored.scores.items()},
     }
@@ -159,7 +161,8 @@ def from_plain(values: dict[str, Any]) -> Scored:
     """The scores behind :func:`plain`."""
     scores = {region: RegionScore(**values[region]) for region in REGIONS}
     intervals = {region: (low, high) for region, (low, high) in values["intervals_ml"].items()}
-    return Scored(values["case"], values["set"], values["seen"], scores, intervals, values["missing"])
+    told = {"missing": values["missing"], "engine": values["engine"]}
+    return Scored(values["case"], values["set"], values["seen"], scores, intervals, **told)
 
 
 def real_jobs(data: Path, model: str, output: Path) -> list[Job]:

@@ -71,6 +71,8 @@ def card_text(
         tuning=calibration.tuning,
         errors=_errors(calibration),
         intervals=_intervals(measured.rows),
+        engine=" and ".join(sorted({row.engine for row in measured.rows})),
+        windows=_windows(description["inference"]),
         missing=missing_sequences.cost_table(measured.missing),
         gap=gap.strip(),
         picture=picture,
@@ -83,6 +85,17 @@ def _network(spec: dict[str, Any]) -> str:
     return (
         f"3D U-Net ({' + '.join(kinds) or 'plain'}; Bora, Birmingham 2024), width {spec['width']}, "
         f"{spec['depth']} levels and a bottleneck, {spec['norm']} norm"
+    )
+
+
+def _windows(inference: dict[str, Any]) -> str:
+    found = inference.get("window_agreement")
+    if not found:
+        return "Agreement of sliding windows with one pass: not measured."
+    cases = ", ".join(found["cases"])
+    return (
+        f"Sliding windows of {found['window']} voxels give the label of one pass on at least "
+        f"{found['least']:.2%} of brain voxels ({cases})."
     )
 
 

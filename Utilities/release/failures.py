@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 from bench_model import EXPERT_SHAPE, IN_REAL_BRAIN, REAL, SIMULATED, WITHOUT_TUMOUR, Job, Scored
+from scipy import ndimage
 
 from GliomaSegLib.intake.label_maps import read_label_map
 from GliomaSegLib.labels import STRUCTURES, region_labels
@@ -90,7 +91,7 @@ def draw_failures(failures: Sequence[Failure], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 2.6 * max(len(failures), 1)), layout="constrained")
+    figure = Figure(figsize=(9, 2.9 * max(len(failures), 1)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(max(len(failures), 1), 4, squeeze=False)
     for row, failure in zip(axes, failures, strict=True) if failures else ():
@@ -106,20 +107,26 @@ def _draw_row(row: npt.NDArray[np.object_], failure: Failure) -> None:
     predicted, grid = read_label_map(failure.job.label_map)
     reference = case_labels(case, grid)
     place = worst_slice(reference, predicted, failure.region)
-    shown = [role for role in _SHOWN if role in case.images]
-    for number, role in enumerate(shown):
+    for number, role in enumerate(role for role in _SHOWN if role in case.images):
         volume = sitk.GetArrayFromImage(sitk.ReadImage(str(case.images[role]), sitk.sitkFloat32))
+        window = (place, *_window(volume))
         top = np.percentile(volume[volume > 0], 99.7)
-        for panel, labels, whose in (
-            (row[2 * number], reference, "reference"),
-            (row[2 * number + 1], predicted, "model"),
-        ):
-            panel.imshow(volume[place], cmap="gray", vmin=0, vmax=top)
+        panels = row[2 * number : 2 * number + 2]
+        for panel, labels, whose in zip(panels, (reference, predicted), ("reference", "model"), strict=True):
+            panel.imshow(volume[window], cmap="gray", vmin=0, vmax=top)
             for structure in STRUCTURES:
-                mask = labels[place] == structure.number
+                mask = labels[window] == structure.number
                 if mask.any():
                     colour = [c / 255 for c in structure.colour]
-                    panel.contour(mask, [0.5], colors=[colour], linewidths=0.9)
+                    panel.contour(mask, [0.5], colors=[colour], linewidths=1.0)
             panel.set_title(f"{_TITLES[role]}: {whose}", fontsize=7)
-    row[0].set_title(f"{case.name}: {failure.told}\n{row[0].get_title()}", fontsize=7, loc="left")
+    told = f"{case.name} ({failure.job.group}): {failure.told}"
+    row[0].set_title(f"{told}\n{row[0].get_title()}", fontsize=7, loc="left")
     row[0].set_title("")
+
+
+def _window(volume: npt.NDArray[np.float32]) -> tuple[slice, slice]:
+    """Rows and columns that hold the head in any slice."""
+    head = volume > 0.05 * np.percentile(volume, 99.5)
+    box = ndimage.find_objects(head.any(axis=0).astype(np.uint8))[0]
+    return box[0], box[1]

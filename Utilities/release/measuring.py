@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import missing_sequences
 import numpy as np
+import torch
 from bench_model import (
     EXPERT_SHAPE,
     IN_REAL_BRAIN,
@@ -28,9 +29,14 @@ from bench_model import (
 )
 
 from GliomaSegLib.evaluation.calibration import Coverage, interval_coverage
+from GliomaSegLib.intake.preparation import prepare
+from GliomaSegLib.intake.reading import read_study
 from GliomaSegLib.intake.volume import ROLES
+from GliomaSegLib.model.inference import InferenceOptions, predict
+from GliomaSegLib.model.weights import load_network, read_description
+from GliomaSegLib.training.cases import CaseFiles
 
-LEVEL = 0.8
+WINDOW = 64
 SET_NAMES = {
     REAL: "BraTS 2021 and TCGA pre-operative",
     WITHOUT_TUMOUR: "MS brains, no tumour",
@@ -89,6 +95,24 @@ def measure(
         for role, scored in found.items():
             missing[role] += scored
     return Measured(rows, jobs, missing)
+
+
+def window_agreement(model: Path, cases: Sequence[CaseFiles], window: int = WINDOW) -> dict[str, Any]:
+    """Smallest share of brain voxels with the same label in sliding windows as in one pass, over ``cases``.
+
+    A network with instance norm sees other statistics in every window, so this can't be promised, only told.
+    """
+    description = read_description(model)
+    network, shares = load_network(description), []
+    for case in cases:
+        prepared = prepare(read_study(case.images, case.reference_role), description.input)
+        options = InferenceOptions(torch.device("cpu"), bytes_per_voxel=description.bytes_per_voxel)
+        labels = [
+            predict(network, prepared, one).probabilities.argmax(axis=0)
+            for one in (options, replace(options, window=window))
+        ]
+        shares.append(float((labels[0] == labels[1])[prepared.brain].mean()))
+    return {"window": window, "cases": [case.name for case in cases], "least": round(min(shares), 5)}
 
 
 def score_entries(rows: Sequence[Scored]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from bench_model import SEED, Counts, held_out_brain, phantom_cases
@@ -31,6 +32,7 @@ TUNING_SEED, TUNING_SEED_IN_REAL_BRAIN = 9100, 9200
 TUNING_PHANTOMS, TUNING_IN_REAL_BRAIN, TUNING_SPACING_MM = 8, 4, 2.0
 CHECKED_PHANTOMS = 8
 """Reported phantoms on which the calibration error is measured, none of them fitted on."""
+AGREEMENT_CASES = 3
 CARD = "MODEL_CARD.md"
 
 
@@ -141,7 +143,7 @@ class Release:
         names = [*(case.name for case in held), f"{len(simulated)} simulated cases that are reported nowhere"]
         reported = phantom_cases(self.cache, self.given.phantoms, SEED)[:CHECKED_PHANTOMS]
         apart = tuning.seen_by(network, [load_case(case, spec) for case in reported])
-        sets = {"fitted on": seen, f"{len(reported)} reported simulated cases, not fitted on": apart}
+        sets = {"cases fitted on": seen, f"{len(reported)} reported simulated cases, not fitted on": apart}
         errors = {
             name: tuple(
                 tuning.calibration_error(tuning.shifted(cases, choice.offsets), t) for t in (1.0, temperature)
@@ -150,6 +152,12 @@ class Release:
             if cases
         }
         return card.Calibration(temperature, tuple(names), errors, told)
+
+    def _inference(self, measured: measuring.Measured) -> dict[str, Any]:
+        """What model.json says on inference, with the measured agreement of windows and one pass."""
+        held = [job.case for job in measured.jobs if not job.seen][:AGREEMENT_CASES]
+        told = read_description(self.staged).facts["inference"]
+        return {**told, "window_agreement": measuring.window_agreement(self.staged, held)} if held else told
 
     def _write(self, measured: measuring.Measured, calibration: card.Calibration) -> None:
         date = self.given.date
@@ -160,6 +168,7 @@ class Release:
                 "scores": measuring.score_entries(measured.rows),
                 "without": measuring.costs_of_missing(measured.missing),
                 "measured_on": date,
+                "inference": self._inference(measured),
             },
         )
         parameters = parameter_count(build_network(self.source.network, 0))

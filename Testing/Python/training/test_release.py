@@ -105,6 +105,8 @@ def test_a_checkpoint_becomes_a_model_with_a_measured_card(
     simulated = entries["simulated post-treatment, second renderer", False, "RC"]
     assert (simulated["cases"], simulated["cases_with_it"], simulated["cases_without_it"]) == (2, 1, 1)
     assert set(description.facts["without"]) == {"measured_on", "t1", "t1c", "t2", "flair"}
+    agreement = description.facts["inference"]["window_agreement"]
+    assert agreement["cases"][0] == "BraTS-GLI-00002-100" and 0.5 < agreement["least"] <= 1
     card = (output / "MODEL_CARD.md").read_text()
     told = [
         "9.8.7",
@@ -114,6 +116,8 @@ def test_a_checkpoint_becomes_a_model_with_a_measured_card(
         "| BraTS-GLI-00002-100 | real, held out |",
         "(failures.png)",
         "It is wrong about everything.",
+        "Sliding windows of 64 voxels give the label of one pass on at least",
+        "(engine: ",
         "CC BY 4.0",
     ]
     assert [line for line in told if line.lower() not in card.lower()] == []
