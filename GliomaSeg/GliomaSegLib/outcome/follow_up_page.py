@@ -6,6 +6,8 @@ from typing import Any
 
 from .page import MOST_ROWS, left_out, page, picture, sentences, small, table
 
+_LONG = 30
+"""A longer name would break the line of its row; its abbreviation is known from the plot above."""
 _ABSENT = "–"
 _STATUS = {True: "reached", False: "not reached", None: "can't be told"}
 
@@ -149,7 +151,7 @@ def _volumes(changes: dict[str, Any]) -> str:
             told += ": intervals overlap"
         lines.append(
             (
-                f"{row['name']} ({name})",
+                f"{row['name']} ({name})" if len(row["name"]) <= _LONG else name,
                 _number(row["before_ml"]),
                 _number(row["after_ml"]),
                 _ABSENT if row["change_ml"] is None else f"{row['change_ml']:+.2f}",

@@ -18,7 +18,7 @@ _PAGE = Template("""<!DOCTYPE html>
 * { box-sizing: border-box; }
 body { font: 12px/1.35 system-ui, "Segoe UI", Arial, sans-serif; color: #1a1a1a; background: #fff;
        max-width: 192mm; margin: 0 auto; padding: 4mm 0; }
-h1 { font-size: 19px; margin: 0; } h2 { font-size: 13.5px; margin: 8px 0 2px; break-after: avoid; }
+h1 { font-size: 19px; margin: 0; } h2 { font-size: 13.5px; margin: 6px 0 1px; break-after: avoid; }
 p { margin: 2px 0; } .facts { color: #444; }
 .notice { border: 1.5px solid #9a1c1c; color: #9a1c1c; padding: 2px 8px; margin: 5px 0; font-weight: 600; }
 .pictures { display: grid; grid-template-columns: 1fr 1fr; gap: 6px; }

@@ -13,7 +13,7 @@ from typing import Any
 from ..labels import ET, NETC, RC, SNFH, STRUCTURES
 from .follow_up import PRODUCT_LIMITS, PROGRESSION, VOLUME_LIMITS
 
-_WIDTH, _PANEL, _LEFT, _RIGHT, _TOP, _BOTTOM = 900, 175, 62, 190, 26, 26
+_WIDTH, _PANEL, _LEFT, _RIGHT, _TOP, _BOTTOM = 900, 132, 62, 190, 26, 26
 _INK, _ALARM = "#1a1a1a", "#9a1c1c"
 _TICKS = 4
 _ROOM = 1.12
@@ -135,15 +135,15 @@ def _places(points: Sequence[TimelinePoint]) -> list[float]:
 
 
 def nice_step(largest: float) -> float:
-    """The distance of ticks: 1, 2 or 5 times a power of ten, for about four of them up to ``largest``.
+    """The distance of ticks: 1, 2, 2.5 or 5 times a power of ten, for about four of them up to ``largest``.
 
     >>> [nice_step(value) for value in (0.0, 0.9, 4.0, 730.0)]
-    [1.0, 0.5, 1.0, 200.0]
+    [1.0, 0.25, 1.0, 200.0]
     """
     if largest <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(largest / _TICKS))
-    return next(power * n for n in (1, 2, 5, 10) if power * n * _TICKS >= largest * 0.999)
+    return next(power * n for n in (1, 2, 2.5, 5, 10) if power * n * _TICKS >= largest * 0.999)
 
 
 def _panel(

@@ -72,5 +72,5 @@ def test_any_number_of_visits(count: int) -> None:
     svg = timeline_svg([point(n, 10.0 * n, 0.0) for n in range(1, count + 1)], AGAINST)
     spots = circles(svg)
     assert len(spots) == 5 * count + 3
-    assert all(0 <= x <= 900 and 0 <= y <= 3 * 175 for x, y in spots)
+    assert all(0 <= x <= 900 and 0 <= y <= 3 * 132 for x, y in spots)
     assert "nan" not in svg and "inf" not in svg
