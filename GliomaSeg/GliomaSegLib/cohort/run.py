@@ -95,12 +95,14 @@ class _Run:
             self._work(todo, open_engine)
         except Cancelled as error:
             with undisturbed():
+                self._look_again()
                 self._write()
             done = self._counts().get(DONE, 0)
             raise Cancelled(
                 f"Cancelled: {done} of {len(self.rows)} studies are done. The same command goes on from here."
             ) from error
         except BaseException:
+            self._look_again()
             self._write_if_possible()
             raise
         self._write()
@@ -179,6 +181,12 @@ class _Run:
         if stuck:
             # One study's folder may be closed; when nothing can be written, all others would fail as well.
             self.store.check_writable()
+
+    def _look_again(self) -> None:
+        """Rows of results that were put in place while nobody listened any more."""
+        for place, row in self.rows.items():
+            if row["status"] == NOT_RUN:
+                row.update(self._known(self.cohort.studies[place]) or {})
 
     def _counts(self) -> Counter[str]:
         return Counter(row["status"] for row in self.rows.values())
