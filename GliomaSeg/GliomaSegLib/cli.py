@@ -11,6 +11,7 @@ from pathlib import Path
 
 from . import __version__
 from .cli_cohort import COHORT_VERBS
+from .cli_models import MODELS_VERBS
 from .cli_numbers import positive, window
 from .cli_results import RESULT_VERBS
 from .errors import Cancelled, GliomaSegError, OutOfMemory
@@ -143,7 +144,12 @@ def _add_segment(parser: argparse.ArgumentParser) -> None:
         metavar="auto|off|FILE",
         help="find the brain where the skull shows, take none, or use a mask (default auto)",
     )
-    parser.add_argument("--model", default="", metavar="NAME|DIR", help="bundled model or a model folder")
+    parser.add_argument(
+        "--model",
+        default="",
+        metavar="NAME|DIR[,...]",
+        help="a listed model or a model folder; several are averaged",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default auto)")
     parser.add_argument(
         "--engine",
@@ -270,6 +276,7 @@ _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Verb]] =
     "evaluate": ("score label maps lesion-wise, by the BraTS 2024 glioma rules", _add_evaluate, _evaluate),
     **RESULT_VERBS,
     **COHORT_VERBS,
+    **MODELS_VERBS,
 }
 
 

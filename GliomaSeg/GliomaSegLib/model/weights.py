@@ -58,6 +58,7 @@ class ModelDescription:
     ``smallest_ml``: by abbreviation, islands below this volume are removed. ``bytes_per_voxel``: peak memory
     of one pass, as measured, for each voxel of the padded input. ``facts`` is the whole file. ``runtime``:
     the kind of model, by which ``engines`` chooses; ``foreign``: how to run one that is not ours.
+    ``members``: the models of an ensemble, whose description this then is.
     """
 
     folder: Path
@@ -74,6 +75,7 @@ class ModelDescription:
     facts: dict[str, Any]
     runtime: str = NATIVE
     foreign: Foreign | None = None
+    members: tuple[ModelDescription, ...] = ()
 
     @property
     def network(self) -> NetworkSpec:
@@ -81,6 +83,15 @@ class ModelDescription:
         if self.network_spec is None:
             raise ValueError(f"{self.name} is of the kind {self.runtime} and has no network of ours")
         return self.network_spec
+
+    def change_without(self, role: str, region: str) -> float:
+        """Change of a region's mean Dice without a sequence, as the model's card measured it; else 0."""
+        if self.members:
+            return min(member.change_without(role, region) for member in self.members)
+        told: Any = self.facts.get("without")
+        for key in (role, region):
+            told = told.get(key) if isinstance(told, dict) else None
+        return float(told) if isinstance(told, int | float) else 0.0
 
     @property
     def files(self) -> tuple[ModelFile, ...]:
@@ -187,8 +198,8 @@ def _checked_foreign(folder: Path, facts: dict[str, Any]) -> ModelDescription:
 def _line(facts: dict[str, Any], key: str) -> str:
     """A text that may be printed: nothing in it moves the cursor or forges a second line."""
     text = facts[key]
-    if not isinstance(text, str) or not text.strip() or len(text) > 100 or not text.isprintable():
-        raise ValueError(f"{key} must be one line of 1 to 100 characters")
+    if not isinstance(text, str) or not text.strip() or len(text) > 64 or not text.isprintable():
+        raise ValueError(f"{key} must be one line of 1 to 64 characters")
     return text
 
 

@@ -26,6 +26,11 @@ A module has ``usable(description, options) -> bool`` (cheap: whether ``auto`` m
 ENGINE_NAMES: tuple[str, ...] = ("auto", *dict.fromkeys(name for kind in _ENGINES.values() for name in kind))
 
 
+def runs(engine: str, description: ModelDescription) -> bool:
+    """Whether an engine of this name runs models of this kind."""
+    return engine in _ENGINES[description.runtime]
+
+
 def open_engine(description: ModelDescription, options: EngineOptions, engine: str = "auto") -> Engine:
     """The engine for a model: ``engine`` by name, or the first that is usable on this machine.
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ...intake.preparation import NetworkInput
 
 FloatArray = npt.NDArray[np.float32]
+_TIE = 1e-4
+"""Difference of probabilities below which half precision tells two classes apart by chance."""
 _MISBUILT = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError, ImportError)
 """What nnU-Net raises for plans, a trainer or weights that don't belong together."""
 
@@ -76,16 +78,18 @@ class NnUnetEngine:
         import torch
 
         warnings: list[str] = []
-        raw = self._attempt(prepared, tick)
-        if raw is None and self._device.type != "cpu":
+        found = self._attempt(prepared, tick)
+        if found is None and self._device.type != "cpu":
             warnings.append(f"Memory ran out on {self._device}: the CPU took over.")
             self._device = torch.device("cpu")
             with _quiet():
                 self._predictor = _predictor(self._description, self._device, self._options.mirror)
-            raw = self._attempt(prepared, tick)
-        if raw is None:
+            found = self._attempt(prepared, tick)
+        if found is None:
             raise OutOfMemory("Memory ran out: close other programs, or take a larger machine or --model.")
-        made = self._foreign.output.probabilities(self._foreign.layout.from_model(raw))
+        raw, painted = (self._foreign.layout.from_model(array) for array in found)
+        made = self._foreign.output.probabilities(raw)
+        _settle_ties(made, self._in_our_classes(painted[0]))
         if self._description.input.background == "brain":
             only_inside(prepared.brain, made)
         window = max(self._predictor.configuration_manager.patch_size)
@@ -94,8 +98,20 @@ class NnUnetEngine:
             made, int(window), str(self._device), tuple(warnings), told, torch.get_num_threads()
         )
 
-    def _attempt(self, prepared: NetworkInput, tick: Tick) -> FloatArray | None:
-        """nnU-Net's probabilities (channel, z, y, x), or None when memory ran out."""
+    def _in_our_classes(self, painted: FloatArray) -> npt.NDArray[np.intp]:
+        """nnU-Net's label map (z, y, x) with the place of each class among the description's."""
+        output, classes = self._foreign.output, self._description.classes
+        if output.kind == "labels":
+            places = {number: classes.index(name) for number, name in enumerate(output.channels)}
+        else:
+            order = self._predictor.dataset_json["regions_class_order"]
+            places = {int(n): classes.index(c.label) for n, c in zip(order, output.channels, strict=True)}
+        table = np.zeros(max(places, default=0) + 1, np.intp)
+        table[list(places)] = list(places.values())
+        return np.asarray(table[painted.astype(np.intp)])
+
+    def _attempt(self, prepared: NetworkInput, tick: Tick) -> tuple[FloatArray, FloatArray] | None:
+        """nnU-Net's probabilities and label map, both (channel, *axes), or None when memory ran out."""
         spacing = dict(zip("xyz", prepared.grid.spacing_mm, strict=True))
         layout = self._foreign.layout
         image = np.ascontiguousarray(layout.to_model(prepared.array))
@@ -103,22 +119,34 @@ class NnUnetEngine:
         counter = _Counter(self._predictor, tick)
         try:
             with _quiet(), counter:
-                _, raw = self._predictor.predict_single_npy_array(image, properties, None, None, True)
+                painted, raw = self._predictor.predict_single_npy_array(image, properties, None, None, True)
         except (MemoryError, RuntimeError) as error:
             if devices.is_out_of_memory(error):
                 return None
             raise self._failed(error) from error
-        except (ValueError, IndexError, AssertionError) as error:
+        except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
             raise self._failed(error) from error
         if raw.shape != (len(self._foreign.output.channels), *image.shape[1:]) or not np.isfinite(raw).all():
             raise self._failed(ValueError("its output is not what model.json promises"))
-        return np.asarray(raw, np.float32)
+        return np.asarray(raw, np.float32), np.asarray(painted, np.float32)[None]
 
     def _failed(self, error: BaseException) -> ModelRefused:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:300]
         return ModelRefused(
             f"The model {self._description.name} failed on this scan ({reason}): choose another model."
         )
+
+
+def _settle_ties(probabilities: FloatArray, chosen: npt.NDArray[np.intp]) -> None:
+    """Where classes are as likely as each other, let nnU-Net's own choice be the likelier one.
+
+    nnU-Net decides on half-precision logits, where exact ties are common, by its own order of labels.
+    """
+    best = probabilities.max(axis=0)
+    own = np.take_along_axis(probabilities, chosen[None], axis=0)[0]
+    tied = (own >= best - _TIE) & (probabilities.argmax(axis=0) != chosen)
+    place = np.nonzero(tied)
+    probabilities[(chosen[tied], *place)] = np.nextafter(best[tied], np.float32(2))
 
 
 def _version() -> str:
