@@ -22,11 +22,10 @@ MOST_LOST = 0.005
 
 @dataclass(frozen=True)
 class EightBit:
-    """Where the graph and its constants are, and the record (``int8.json``)."""
+    """Where the graph and its constants are."""
 
     graph: Path
     constants: Path
-    record: dict[str, Any]
 
 
 def find_eight_bit(description: ModelDescription) -> EightBit | None:
@@ -50,7 +49,7 @@ def find_eight_bit(description: ModelDescription) -> EightBit | None:
         file = description.folder / name
         if not file.is_file() or file_sha256(file) != checksum:
             raise _damaged(description, name)
-    return EightBit(description.folder / GRAPH, description.folder / CONSTANTS, record)
+    return EightBit(description.folder / GRAPH, description.folder / CONSTANTS)
 
 
 def origin(description: ModelDescription) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from .devices import NO_MEMORY_AT_ALL, free_memory_bytes, is_device_failure, is_
 from .engines.base import Prediction, Tick
 from .folding import folded
 from .network import GliomaNetwork
-from .tiling import Budget, rounded_up, slide, smaller_window, window_grid, window_weights
+from .tiling import Budget, rounded_up, slide, smaller_window, window_grid, window_notes, window_weights
 
 _MOST_ON_A_GPU_BYTES = 5.5e9
 """Taken for a GPU's free memory where it has more: 0.7 of it is what a pass may take, below 4 GB."""
@@ -69,7 +69,8 @@ def predict(
         if isinstance(tried, np.ndarray):
             told = "torch float16" if options.half_now else "torch float32"
             threads = torch.get_num_threads()
-            return Prediction(tried, window, str(options.device), tuple(warnings), told, threads)
+            notes = (*warnings, *window_notes(network.spec.norm, window))
+            return Prediction(tried, window, str(options.device), notes, told, threads)
         # What the failed pass held is free by now: its exception, which held on to it, is gone.
         _give_back(options.device)
         options, window, sentence = _next_try(tried, options, window, shape, network)

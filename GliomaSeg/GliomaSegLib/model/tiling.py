@@ -47,6 +47,16 @@ def rounded_up(length: int, multiple: int) -> int:
     return -(-length // multiple) * multiple
 
 
+def window_notes(norm: str, window: int | None) -> tuple[str, ...]:
+    """A sentence where windows may have changed the result: instance norm takes its scale from what it sees."""
+    if window is None or norm != "instance":
+        return ()
+    return (
+        f"The image went through this model in windows of {window} voxels, for which it was not trained: "
+        "the labels may differ from those of one pass.",
+    )
+
+
 def smaller_window(window: int | None, shape: tuple[int, ...]) -> int | None:
     """Half the window (of the longest axis, for one pass), a multiple of 16; None below the smallest.
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ...errors import ModelRefused, OutOfMemory, UsageError, missing_extra
 from .. import devices
 from ..eight_bit import EightBit, find_eight_bit
-from ..tiling import Budget, rounded_up, slide, smaller_window, window_grid, window_weights
+from ..tiling import Budget, rounded_up, slide, smaller_window, window_grid, window_notes, window_weights
 from ..weights import ModelDescription, read_arrays
 from .base import EngineOptions, Prediction, Tick, only_inside
 
@@ -49,19 +49,25 @@ def open_engine(description: ModelDescription, options: EngineOptions) -> OpenVi
         import openvino
     except ImportError as error:
         raise missing_extra("openvino", "fast", "The engine openvino") from error
-    return OpenVinoEngine(description, options, openvino)
+    eight_bit = find_eight_bit(description) if options.precision == "auto" else None
+    return OpenVinoEngine(description, options, openvino, eight_bit)
 
 
 class OpenVinoEngine:
-    """One pass or sliding windows of a ``GliomaNetwork`` on the processor."""
+    """One pass or sliding windows of a ``GliomaNetwork`` on the processor, by ``eight_bit`` where given."""
 
     name = "openvino"
 
-    def __init__(self, description: ModelDescription, options: EngineOptions, openvino: Any) -> None:
+    def __init__(
+        self,
+        description: ModelDescription,
+        options: EngineOptions,
+        openvino: Any,
+        eight_bit: EightBit | None = None,
+    ) -> None:
         self._description, self._options = description, options
         self._multiple = description.network.multiple
         self._core = openvino.Core()
-        eight_bit = find_eight_bit(description) if options.precision == "auto" else None
         self._model = self._read(eight_bit) if eight_bit else self._build()
         self.precision = "int8" if eight_bit else "float32"
         self._version = openvino.__version__.partition("-")[0]
@@ -97,7 +103,8 @@ class OpenVinoEngine:
                 only_inside(prepared.brain, probabilities)
                 told = f"openvino {self._version} {self.precision}"
                 threads = self._threads_used()
-                return Prediction(probabilities, window, "cpu", tuple(warnings), told, threads)
+                notes = (*warnings, *window_notes(self._description.network.norm, window))
+                return Prediction(probabilities, window, "cpu", notes, told, threads)
             window = smaller_window(window, shape)
             if window is None:
                 raise OutOfMemory(devices.NO_MEMORY_AT_ALL)

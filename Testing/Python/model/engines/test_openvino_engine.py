@@ -112,6 +112,25 @@ def test_torch_is_not_imported(make_model: MakeModel, tiny_study: dict[str, Path
     assert told.stdout.split() == ["0", "False", "True"], told.stderr
 
 
+@pytest.mark.parametrize("engine", ["openvino", "torch"])
+@pytest.mark.parametrize(
+    ("norm", "window", "notes"), [("instance", 16, 1), ("instance", None, 0), ("batch", 16, 0)]
+)
+def test_windows_of_a_network_with_instance_norm_are_told(
+    make_model: MakeModel,
+    make_input: MakeInput,
+    trained: Trained,
+    engine: str,
+    norm: str,
+    window: int | None,
+    notes: int,
+) -> None:
+    description = described(make_model, trained(replace(TINY, norm=norm)), "one")
+    made = open_engine(description, replace(CPU, window=window), engine).predict(make_input((16, 16, 20)))
+    assert len(made.warnings) == notes
+    assert all("may differ from those of one pass" in sentence for sentence in made.warnings)
+
+
 def test_memory_that_runs_out_halves_the_window_and_then_is_said(
     tiny: ModelDescription, make_input: MakeInput, monkeypatch: pytest.MonkeyPatch
 ) -> None:
