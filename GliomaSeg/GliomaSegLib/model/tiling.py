@@ -48,7 +48,7 @@ def rounded_up(length: int, multiple: int) -> int:
 
 
 def window_notes(norm: str, window: int | None) -> tuple[str, ...]:
-    """A sentence where windows may have changed the result: instance norm takes its scale from what it sees."""
+    """A sentence where windows may change the labels: instance norm takes its scale from what it sees."""
     if window is None or norm != "instance":
         return ()
     return (
