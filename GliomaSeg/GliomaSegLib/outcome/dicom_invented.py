@@ -79,7 +79,9 @@ def _common(grid: Grid, description: str, scaling: str) -> Dataset:
     made.SeriesDescription, made.SeriesNumber, made.PositionReferenceIndicator = description, 1, ""
     made.DerivationDescription = f"Made from a volume that was not DICOM; {scaling}"
     made.ScanningSequence, made.SequenceVariant, made.ScanOptions = "RM", "NONE", ""
-    made.MRAcquisitionType, made.EchoTime, made.EchoTrainLength = "", None, None
+    made.MRAcquisitionType, made.RepetitionTime = "", None
+    made.EchoTime, made.EchoTrainLength = None, None
+    made.PatientPosition, made.Laterality = "", ""
     made.PixelSpacing = [_decimal(grid.spacing_mm[1]), _decimal(grid.spacing_mm[0])]
     made.SliceThickness = made.SpacingBetweenSlices = _decimal(grid.spacing_mm[2])
     axes = np.reshape(grid.direction_lps, (3, 3))
