@@ -14,7 +14,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from ..errors import InputRefused
-from .comparison import COARSE, FINE, MIDDLE, Comparison, Pyramid
+from .comparison import COARSE, FEWEST_VOXELS, FINE, MIDDLE, Comparison, Pyramid
 from .rigid import Matrix, displacement_mm, matrix_of, moved_grid, movement, rigid
 from .volume import Study, Volume
 
@@ -29,6 +29,7 @@ IMPLAUSIBLE = (80.0, 45.0)
 
 _TURN, _TRIED_STARTS = math.radians(15.0), 2
 _MOST_FOREGROUND, _SAME_OUTLINE = 0.7, 0.999
+_SMALLEST_FIELD_ML = 50.0
 _LEAST_GAIN = 1e-3
 """Least relative gain of mutual information for which a sequence is moved."""
 
@@ -40,7 +41,8 @@ class Alignment:
     ``matrix`` (4x4, LPS mm) takes a point of the reference to the same anatomy in the sequence as stored; it
     is the identity when the sequence was left alone (``moved`` is False). ``shift_mm`` is the displacement
     found at the centre of the head, ``angle_deg`` the rotation. ``information`` is the mutual information
-    (Mattes, natural logarithm) before and after, None when one mask had been applied to both already.
+    (Mattes, natural logarithm) before and after, None when nothing was measured: one mask had been applied to
+    both already, or there are too few slices.
     """
 
     role: str
@@ -75,8 +77,11 @@ def align(
     displacement that is measured stays below ``AGREES_MM``, and when one brain mask was applied to both voxel
     for voxel, which is done after registration only. ``tick`` hears the share that is done, 0 to 1.
 
-    Raises ``InputRefused`` when a sequence would have to move further than a head can.
+    Raises ``InputRefused`` when a sequence would have to move further than a head can, and for a field of
+    view that holds no brain.
     """
+    for volume in study.volumes.values():
+        _refuse_tiny(volume)
     fixed = Pyramid(study.reference)
     found: dict[str, Alignment] = {}
     volumes = dict(study.volumes)
@@ -97,9 +102,11 @@ def register(reference: Volume, volume: Volume, mask: Volume | None = None) -> A
 
 def _registered(fixed: Pyramid, volume: Volume, mask: Volume | None) -> Alignment:
     start = time.perf_counter()
-    if _masked_alike(fixed.volume, volume):
+    thin = [v.name for v in (fixed.volume, volume) if min(v.grid.shape) < FEWEST_VOXELS]
+    if thin or _masked_alike(fixed.volume, volume):
+        told = f"{thin[0]} has too few slices to align by; the scanner's place was kept." if thin else ""
         seconds = time.perf_counter() - start
-        return Alignment(volume.role, np.eye(4), 0.0, 0.0, False, None, seconds)
+        return Alignment(volume.role, np.eye(4), 0.0, 0.0, False, None, seconds, (told,) if told else ())
     moving = Pyramid(volume)
     comparisons = [Comparison(fixed, moving, mask, level) for level in (COARSE, MIDDLE, FINE)]
     here = rigid(fixed.centre)
@@ -155,6 +162,14 @@ def _best_start(
     promising = sorted(starts[1:], key=coarse.information, reverse=True)[:_TRIED_STARTS]
     tried = [coarse.optimised(start) for start in (here, *promising) if coarse.information(start) > 0]
     return max(tried, key=coarse.information, default=here)
+
+
+def _refuse_tiny(volume: Volume) -> None:
+    field_ml = math.prod(volume.grid.shape) * volume.grid.voxel_ml
+    if field_ml < _SMALLEST_FIELD_ML:
+        raise InputRefused(
+            f"{volume.name} covers only {field_ml:.0f} ml, less than any brain: give the whole scan."
+        )
 
 
 def _refuse_implausible(fixed: Pyramid, volume: Volume, matrix: Matrix) -> None:

@@ -35,6 +35,9 @@ _SHARPEST_ORDER = ("t1", "t1c", "flair", "t2")
 _CAVITY_MM, _LAYER_MM = 100.0, 3.0
 """Radius of the closing ball, which nearly spans the convex hull; half the thickness of a layer that is no
 cavity. Measured on two real masks: 70 to 83% of balls cut out of the rim come back, 0 to 4 ml too much."""
+_VAULT_MM = 70.0
+"""Height over the lowest brain above which its surface is convex all round: frontal lobes end 45 to 50 mm
+over the lowest cerebellum."""
 _WORKING_MM = 2.0
 _FOREGROUND_SHARE = 0.12
 """Share of the 99th percentile above which a smoothed voxel stands out, as in ``foreground_mask``."""
@@ -150,16 +153,19 @@ def _extracted(volume: Volume, extractor: Extractor) -> BrainMask:
 
 
 def closed_over_cavities(mask: BoolArray, grid: Grid) -> tuple[BoolArray, float]:
-    """``mask`` (z, y, x; x from left to right or back) with holes and cavities filled, and the ml added.
+    """``mask`` with holes and cavities filled, and the ml added.
 
+    ``mask`` is (z, y, x), z from feet to head, x from left to right or back.
     A resection cavity at the surface looks to brain extraction like the fluid around the brain. What
-    morphological closing by ``_CAVITY_MM`` adds is taken back in where the other side of the head has brain:
-    the skull base is as hollow, but on both sides. Layers thinner than ``_LAYER_MM`` are no cavity.
+    morphological closing by ``_CAVITY_MM`` adds is taken back in where the other side of the head has brain,
+    and everywhere under the vault, so that a cavity across the midline comes back, too: the skull base is as
+    hollow, but on both sides. Layers thinner than ``_LAYER_MM`` are no cavity.
     """
     spacing = np.asarray(grid.spacing_mm[::-1])
     steps = np.maximum(np.round(_WORKING_MM / spacing).astype(int), 1)
     coarse, coarse_mm = mask[:: steps[0], :: steps[1], :: steps[2]], spacing * steps
-    candidates = _closed(coarse, coarse_mm, _CAVITY_MM) & _mirrored(coarse) & ~coarse
+    whole = _mirrored(coarse) | _under_the_vault(coarse, float(coarse_mm[0]))
+    candidates = _closed(coarse, coarse_mm, _CAVITY_MM) & whole & ~coarse
     pockets = ndimage.binary_opening(candidates, structure=_ball(_LAYER_MM, coarse_mm))
     # Opening rounds the pocket's rim off; what touches it among the candidates belongs to it.
     pockets = ndimage.binary_dilation(pockets, structure=_ball(2 * _LAYER_MM, coarse_mm)) & candidates
@@ -187,6 +193,15 @@ def _mirrored(mask: BoolArray) -> BoolArray:
     source = middle - np.arange(mask.shape[2])
     valid = (source >= 0) & (source < mask.shape[2])
     return np.asarray(mask[:, :, np.clip(source, 0, mask.shape[2] - 1)] & valid)
+
+
+def _under_the_vault(mask: BoolArray, slice_mm: float) -> BoolArray:
+    """The part of the field (z from feet to head) where an intact brain has no hollow but its fissures."""
+    upper = np.zeros_like(mask)
+    slices = np.flatnonzero(mask.any(axis=(1, 2)))
+    if len(slices):
+        upper[slices[0] + round(_VAULT_MM / slice_mm) :] = True
+    return upper
 
 
 def _ball(radius_mm: float, spacing_mm: npt.NDArray[np.float64]) -> BoolArray:

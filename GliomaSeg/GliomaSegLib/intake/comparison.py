@@ -13,6 +13,8 @@ from .volume import Volume
 LEVELS_MM = (6.0, 3.0, 1.5)
 COARSE, MIDDLE, FINE = range(3)
 
+FEWEST_VOXELS = 6
+"""Voxels along an axis that smoothing and gradients need."""
 _SAMPLES = (60_000, 100_000, 150_000)
 _BINS = 40
 
@@ -99,7 +101,9 @@ def _clipped(volume: Volume) -> sitk.Image:
 def _coarsened(image: sitk.Image, spacing_mm: float) -> sitk.Image:
     """``image`` smoothed and sampled at about ``spacing_mm``; coarser axes stay as they are."""
     spacing, size = np.asarray(image.GetSpacing()), np.asarray(image.GetSize())
-    wanted = np.where((spacing < 0.75 * spacing_mm) & (size >= 4), spacing_mm, spacing)
+    wanted = np.where(spacing < 0.75 * spacing_mm, spacing_mm, spacing)
+    # ITK's gradients want a few voxels along every axis: a narrow field stays finer.
+    wanted = np.where(size * spacing < FEWEST_VOXELS * wanted, spacing, wanted)
     for axis in np.flatnonzero(wanted > spacing):
         image = sitk.RecursiveGaussian(image, sigma=0.4 * float(wanted[axis]), direction=int(axis))
     # Half a voxel in from the outer face, on both grids.

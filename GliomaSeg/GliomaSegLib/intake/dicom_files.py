@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from ..errors import missing_extra
@@ -161,12 +162,40 @@ def _is_directory(header: Dataset) -> bool:
     return meta is not None and str(meta.get("MediaStorageSOPClassUID", "")) == _DIRECTORY
 
 
+class _Quiet:
+    """Silences warnings while any thread wants it: Python's own way to do so is not made for threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._users = 0
+        self._silence = warnings.catch_warnings()
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                self._silence = warnings.catch_warnings()
+                self._silence.__enter__()
+                warnings.simplefilter("ignore")
+            self._users += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._silence.__exit__(None, None, None)
+
+
+_QUIET = _Quiet()
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keeps pydicom's remarks on odd headers to itself: they quote values, and nobody can act on them."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    _QUIET.enter()
+    try:
         yield
+    finally:
+        _QUIET.leave()
 
 
 def imported_pydicom() -> Any:

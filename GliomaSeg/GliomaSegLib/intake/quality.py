@@ -22,6 +22,9 @@ _TILE_MM = 24.0
 _OUTLINE = np.array([90, 230, 90], np.uint8)
 _CAPTION_HEIGHT = 18
 _GAP = 4
+_ZOOM = 2
+"""Pixels of the page for one of ``_SPACING_MM``."""
+_DARK, _MARGIN = 40, 4
 
 
 def write_quality_page(
@@ -41,6 +44,9 @@ def write_quality_page(
     # The rim is blurred with what lies around it.
     core = None if inside is None else ndimage.binary_erosion(inside, iterations=2)
     greys = {role: _grey(resample(thinned(v), grid), core) for role, v in study.volumes.items()}
+    box = _head(np.maximum.reduce(list(greys.values())))
+    greys = {role: grey[box] for role, grey in greys.items()}
+    inside = None if inside is None else inside[box]
     reference = greys[study.reference_role]
     mask = reference > 25 if inside is None else inside
     centre = _centre(mask)
@@ -58,7 +64,9 @@ def write_quality_page(
     try:
         page.save(path)
     except OSError as error:
-        raise OutputRefused(f"{path.name} can't be written: check that its folder is writable.") from error
+        raise OutputRefused(
+            f"{path.name} can't be written: check that its folder is writable and the disk is not full."
+        ) from error
 
 
 def chequerboard(shape: tuple[int, int], tile: int) -> npt.NDArray[np.bool_]:
@@ -93,6 +101,15 @@ def _grey(values: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_] | None)
     return np.asarray(np.clip((values - low) / max(high - low, 1e-6), 0, 1) * 255, np.uint8)
 
 
+def _head(brightest: Picture) -> tuple[slice, slice, slice]:
+    """The part (slices z, y, x) that holds everything which stands out, with a narrow margin."""
+    found = ndimage.find_objects((brightest > _DARK).astype(np.int8))
+    if not found or found[0] is None:
+        return slice(None), slice(None), slice(None)
+    z, y, x = (slice(max(s.start - _MARGIN, 0), s.stop + _MARGIN) for s in found[0])
+    return z, y, x
+
+
 def _centre(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int]:
     """The middle (z, y, x) of what is True, of the whole when nothing is."""
     found = np.argwhere(mask[::2, ::2, ::2]) * 2
@@ -112,12 +129,21 @@ def _cut(
     """One slice in colour, head up and, for axial slices, the front up; (row, column, RGB)."""
     first, second = np.take(reference, centre[axis], axis), np.take(other, centre[axis], axis)
     mixed = np.where(chequerboard(first.shape, max(1, round(_TILE_MM / _SPACING_MM))), second, first)
-    colour = np.repeat(mixed[..., None], 3, axis=2)
+    colour = np.repeat(_enlarged(mixed)[..., None], 3, axis=2)
     if mask is not None:
-        inside = np.take(mask, centre[axis], axis)
+        inside = np.take(mask, centre[axis], axis).repeat(_ZOOM, axis=0).repeat(_ZOOM, axis=1)
         colour[inside & ~ndimage.binary_erosion(inside)] = _OUTLINE
     # Axial rows run from front to back already; the others run from feet to head.
     return colour if axis == 0 else colour[::-1]
+
+
+def _enlarged(picture: Picture) -> Picture:
+    """``picture`` (rows, columns) ``_ZOOM`` times as large, smooth."""
+    from PIL import Image
+
+    rows, columns = picture.shape
+    size = (columns * _ZOOM, rows * _ZOOM)
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
 
 
 def _side_by_side(cuts: list[Picture]) -> Picture:

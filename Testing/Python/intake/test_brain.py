@@ -102,6 +102,33 @@ def test_closing_leaves_a_smooth_brain_as_it_is() -> None:
     assert (mask >= BRAIN).all()
 
 
+def hollow(x: float, y: float, z: float, radius: float = 22) -> np.ndarray:
+    return ((X - x) ** 2 + (Y - y) ** 2 + (Z - z) ** 2 < radius**2) & BRAIN
+
+
+MIDLINE = {
+    "at the vertex": hollow(0, 0, 58),
+    "in both frontal lobes": hollow(0, -62, 36),
+    "in both occipital lobes": hollow(0, 62, 36),
+    "beside the falx": hollow(14, 10, 56),
+    "open to ventricles and surface": hollow(0, 0, 58) | ellipsoid(12, 34, 40) & (Z > -10),
+}
+
+
+@pytest.mark.parametrize("cavity", MIDLINE.values(), ids=MIDLINE)
+def test_a_cavity_across_the_midline_comes_back(cavity: np.ndarray) -> None:
+    mask, filled_ml = closed_over_cavities(BRAIN & ~cavity, GRID)
+    assert (mask & cavity).sum() > 0.7 * cavity.sum()
+    assert (mask & ~BRAIN).sum() < 0.01 * BRAIN.sum()
+    assert filled_ml == pytest.approx((mask & (~BRAIN | cavity)).sum() * GRID.voxel_ml)
+
+
+def test_what_is_hollow_on_both_sides_of_the_skull_base_stays_out() -> None:
+    orbits = hollow(0, -48, -44, 24)
+    mask, _ = closed_over_cavities(BRAIN & ~orbits, GRID)
+    assert (mask & orbits).sum() < 0.2 * orbits.sum()
+
+
 @pytest.mark.parametrize("extractor", [lambda picture: np.zeros_like(picture), None])
 def test_no_brain_found_is_refused_with_the_way_out(extractor: object) -> None:
     def fails(picture: np.ndarray) -> np.ndarray:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -233,3 +235,14 @@ def test_files_that_may_not_be_opened_are_told(tmp_path: Path) -> None:
     slices(tmp_path)[-1].chmod(0)
     told = " ".join(read_any(tmp_path, "t1c").warnings)
     assert "1 file in" in told and "check their permissions" in told
+
+
+def test_remarks_stay_silent_and_come_back_when_several_read_at_once(tmp_path: Path) -> None:
+    """Volumes of an exam are read in threads; Python's own silencing would be undone by the first to end."""
+    READ["an unknown character set"][0](tmp_path)
+    with ThreadPoolExecutor(4) as pool, warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        list(pool.map(lambda _: read_any(tmp_path, "t1c"), range(8)))
+        assert heard == []
+        warnings.warn("back again", stacklevel=1)
+        assert len(heard) == 1

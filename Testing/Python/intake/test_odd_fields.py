@@ -122,3 +122,48 @@ def test_a_field_with_hardly_any_brain_is_refused_with_a_sentence(
     assert main([*words, "--progress", "none", "--output", str(tmp_path / "out")]) == 3
     told = capsys.readouterr().err
     assert "No brain was found in FLAIR (top.nii.gz)" in told and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing_mm", "words"),
+    [
+        ((2, 2, 2), 1.0, "covers only 0 ml, less than any brain"),
+        ((8, 8, 8), 1.0, "covers only 1 ml, less than any brain"),
+        ((40, 40, 40), 0.4, "covers only 4 ml, less than any brain"),
+    ],
+    ids=["2 voxels", "8 voxels", "16 mm of 0.4 mm"],
+)
+def test_a_tiny_field_is_refused_with_a_sentence(
+    shape: tuple,
+    spacing_mm: float,
+    words: str,
+    tiny_model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["segment", "--model", str(tiny_model), "--device", "cpu", "--progress", "none"]
+    for shift, role in enumerate(("t1c", "flair")):
+        image = sitk.GetImageFromArray(np.random.default_rng(shift).random(shape, np.float32))
+        image.SetSpacing((spacing_mm,) * 3)
+        image.SetOrigin((0.3 * shift, 0.0, 0.0))
+        sitk.WriteImage(image, str(tmp_path / f"{role}.nii.gz"))
+        arguments += [f"--{role}", str(tmp_path / f"{role}.nii.gz")]
+    assert main([*arguments, "--output", str(tmp_path / "out")]) == 3
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_three_slices_are_not_aligned_by_guess() -> None:
+    found = register(scan("t1c", WHOLE), scan("flair", grid_of(3, 4.0, 0.0)))
+    assert not found.moved and found.information is None
+    assert "flair (scan) has too few slices to align by" in found.warnings[0]
+
+
+@pytest.mark.long
+def test_voxels_of_04_mm_give_the_brain_of_coarse_ones() -> None:
+    fine = grid_of(120, 0.4, -24.0, in_plane_mm=0.4)
+    study = Study({"t1c": scan("t1c", fine)}, "t1c")
+    prepared = prepare(study, SPEC)
+    truth = ellipsoid(prepared.grid, BRAIN_MM)
+    assert 2 * (truth & prepared.brain).sum() / (truth.sum() + prepared.brain.sum()) > 0.95
+    assert prepared.grid.spacing_mm == (4.0, 4.0, 4.0)
