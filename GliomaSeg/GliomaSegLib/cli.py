@@ -23,6 +23,7 @@ _UNEXPECTED = 1
 
 
 def _segment(arguments: argparse.Namespace) -> None:
+    from .model.library import remember_run
     from .pipeline import SegmentOptions, segment
 
     paths = {role: getattr(arguments, role) for role in ROLES if getattr(arguments, role) is not None}
@@ -45,6 +46,7 @@ def _segment(arguments: argparse.Namespace) -> None:
         cancel_file=arguments.cancel_file,
     )
     result = segment(paths, arguments.output, options)
+    remember_run(arguments.model, result.run)
     if arguments.progress != "json":
         for warning in result.run["warnings"]:
             print(f"Note: {warning}", file=sys.stderr)

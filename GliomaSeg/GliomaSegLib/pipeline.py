@@ -206,6 +206,7 @@ class _Run:
 
     def _prepare(self, study: Study, description: ModelDescription, brain: Volume | None) -> NetworkInput:
         from .intake.volume import ROLE_NAMES
+        from .labels import STRUCTURES
         from .model.ensemble import prepare_for
 
         missing = [role for role in description.input.channels if role not in study.volumes]
@@ -213,6 +214,9 @@ class _Run:
             names = " and ".join(ROLE_NAMES[role] for role in missing)
             costs = [cost for role in missing if (cost := cost_of_missing(description, role))]
             self.warnings.append(" ".join([f"{names} missing: the result is less certain.", *costs]))
+        if unknown := [s.name for s in STRUCTURES if s.abbreviation not in description.classes]:
+            told = ", ".join(name[0].lower() + name[1:] for name in unknown)
+            self.warnings.append(f"The model {description.name} does not know: {told}. It is not assessed.")
         return prepare_for(description, study, brain)
 
     def _label(
@@ -337,11 +341,13 @@ def _measured(
     prepared: NetworkInput,
     labels: LabelArray,
 ) -> dict[str, Any]:
-    from .outcome.measures import measure
+    from .outcome.measures import mark_unknown, measure
     from .outcome.uncertainty import volume_intervals_ml
 
     intervals = volume_intervals_ml(prediction.probabilities, description.classes, prepared.grid.voxel_ml)
-    return measure(labels, study.reference.grid, study.volumes, intervals)
+    measures = measure(labels, study.reference.grid, study.volumes, intervals)
+    mark_unknown(measures, description.classes)
+    return measures
 
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:

@@ -11,6 +11,12 @@ import SimpleITK as sitk
 from samples import CHECKOUT, tiny_volume, write_tiny_model
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_models_of_the_person(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests neither see nor touch the models that the person who runs them has imported."""
+    os.environ["GLIOMASEG_MODELS"] = str(tmp_path_factory.mktemp("imported-models"))
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """The real scans; skips where they are absent."""

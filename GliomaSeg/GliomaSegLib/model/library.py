@@ -157,10 +157,18 @@ def require_trust(description: ModelDescription, reason: str) -> None:
         )
 
 
-def record_timing(name: str, version: str, timing: Timing) -> None:
-    """Remember how long a listed model took here. Where nothing can be written, nothing is remembered."""
-    row = {"version": version, "seconds": timing.seconds, "device": timing.device}
-    row |= {"engine": timing.engine, "day": timing.day}
+def remember_run(words: str, run: Mapping[str, Any]) -> None:
+    """Remember how long a listed model took: ``words`` as ``--model`` had it, ``run`` as in ``run.json``.
+
+    Ensembles and folders that are not listed are not remembered; nor is anything where nothing can be
+    written.
+    """
+    listed = {entry.name for entry in list_models()}
+    if words and words not in listed:
+        return
+    name = words or run["model"]["name"]
+    row = {"version": run["model"]["version"], "seconds": run["seconds"], "device": run["device"]}
+    row |= {"engine": run["engine"], "day": today()}
     _write_times({**_times(), name: row})
 
 

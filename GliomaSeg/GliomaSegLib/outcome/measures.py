@@ -114,6 +114,28 @@ def _mark_unseen(measures: dict[str, Any], sequences: Collection[str]) -> None:
         measures["sum_of_products_mm2"] = measures["cavity_to_enhancement_mm"] = None
 
 
+def mark_unknown(measures: dict[str, Any], classes: Collection[str]) -> list[str]:
+    """Mark in ``measures`` what a model with these ``classes`` can't outline; the structures' abbreviations.
+
+    A region is marked when the model knows none of its members.
+    """
+    parts = {s.abbreviation: (s.abbreviation,) for s in STRUCTURES}
+    parts |= {region.abbreviation: region.members for region in REGIONS}
+    for kind in ("structures", "regions"):
+        for name, row in measures[kind].items():
+            if not set(parts[name]) & set(classes):
+                row |= {"voxels": None, "volume_ml": None, "assessable": False}
+                row.pop("volume_interval_ml", None)
+                if name in measures["lesions"]:
+                    measures["lesions"][name], measures["too_small"][name] = None, None
+    unknown = [s.abbreviation for s in STRUCTURES if s.abbreviation not in classes]
+    if ET.abbreviation in unknown:
+        measures["sum_of_products_mm2"] = None
+    if {ET.abbreviation, RC.abbreviation} & set(unknown):
+        measures["cavity_to_enhancement_mm"] = None
+    return unknown
+
+
 def _lesions(labels: LabelArray, grid: Grid) -> tuple[dict[str, Any], dict[str, Any]]:
     """The lesions of each structure, largest first, and what was too small to count."""
     counted: dict[str, Any] = {s.abbreviation: [] for s in _LESIONS_OF}
