@@ -6,7 +6,7 @@ from typing import Any
 
 from .page import MOST_ROWS, left_out, page, picture, sentences, small, table
 
-_LONG = 30
+_LONG = 24
 """A longer name would break the line of its row; its abbreviation is known from the plot above."""
 _ABSENT = "–"
 _STATUS = {True: "reached", False: "not reached", None: "can't be told"}
@@ -148,7 +148,7 @@ def _volumes(changes: dict[str, Any]) -> str:
     for name, row in changes["structures"].items():
         told = {True: "above noise", False: "within noise", None: "not assessable"}[row["above_noise"]]
         if row["intervals_overlap"] and row["change_ml"] and abs(row["change_ml"]) > row["noise_ml"]:
-            told += ": intervals overlap"
+            told = "intervals overlap"
         lines.append(
             (
                 f"{row['name']} ({name})" if len(row["name"]) <= _LONG else name,
