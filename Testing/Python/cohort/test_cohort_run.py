@@ -14,7 +14,7 @@ from GliomaSegLib.cli import main
 from GliomaSegLib.cohort.engine import Engine
 from GliomaSegLib.cohort.plan import find_studies
 from GliomaSegLib.cohort.run import Cohort, run_cohort
-from GliomaSegLib.errors import InputRefused, OutputRefused, StudiesWithoutResult
+from GliomaSegLib.errors import InputRefused, OutputRefused, StudiesWithoutResult, UsageError
 from GliomaSegLib.pipeline import segment
 
 
@@ -243,6 +243,47 @@ def test_the_model_is_opened_once_a_worker(
     cohort = cohort_of(small_cohort, tmp_path / "out", tiny_model)
     run_cohort(replace(cohort, studies=cohort.studies[::2]), ThreadEngine, lambda text: None)
     assert opened == [str(tiny_model)]
+
+
+def test_workers_of_another_version_end_the_run(
+    small_cohort: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("GliomaSegLib.cohort.work.__version__", "0.0.0")
+    with pytest.raises(UsageError, match=r"A worker has gliomaseg 0\.0\.0"):
+        run_cohort(cohort_of(small_cohort, tmp_path / "out", tiny_model), ThreadEngine, lambda text: None)
+    assert {row["status"] for row in read_table(tmp_path / "out")} == {"not run"}
+
+
+def test_no_path_is_in_any_output(finished: tuple[Cohort, list[str]], tiny_model: Path) -> None:
+    cohort, _ = finished
+    sources = {str(one.path.parent) for study in cohort.studies for one in study.series.values()}
+    for file in cohort.output.rglob("*"):
+        if file.is_file():
+            data = file.read_bytes()
+            assert not any(path.encode() in data for path in (*sources, str(tiny_model))), file
+
+
+def test_two_workers_of_one_machine_take_two_gpus(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from types import SimpleNamespace
+
+    from GliomaSegLib.cohort import work
+    from GliomaSegLib.cohort.study import PlannedStudy
+
+    monkeypatch.setattr(work, "_has_cuda", lambda: True)
+    monkeypatch.setattr(work, "_bound_itk", lambda threads: None)
+    devices = {}
+    for name in (0, 1, 2, 3):
+        worker = SimpleNamespace(name=name, state=SimpleNamespace(nthreads=1))
+        monkeypatch.setattr("distributed.get_worker", lambda worker=worker: worker)
+        for wanted in ("auto", "cpu", "cuda:1"):
+            options = replace(quick_options(tiny_model), device=wanted, threads=3)
+            task = work.StudyTask(tmp_path, PlannedStudy("A", "1", {}), options, {}, gpus=2)
+            devices[name, wanted] = work._options(task).device
+    assert [devices[name, "auto"] for name in (0, 1, 2, 3)] == ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]
+    assert {devices[name, "cpu"] for name in (0, 1, 2, 3)} == {"cpu"}
+    assert {devices[name, "cuda:1"] for name in (0, 1, 2, 3)} == {"cuda:1"}
 
 
 def test_a_dry_run_writes_nothing(

@@ -67,6 +67,16 @@ def test_spreadsheets_write_it_in_several_ways(tmp_path: Path, separator: str, e
     assert not study.refusal and study.series["t1c"].path.name == "b é.nii"
 
 
+def test_odd_cells_are_odd_lines_not_the_end(tmp_path: Path) -> None:
+    manifest = write_lines(tmp_path, "P1,1,,a.nii,,")
+    manifest.write_text(manifest.read_text() + "P2,1,," + "x" * 5000 + ",,\nP3,1,,.,,\n")
+    studies = planned(manifest)
+    assert [bool(study.refusal) for study in studies] == [False, True, False]
+    manifest.write_text(manifest.read_text() + 'P4,1,,"a.nii,,\n')
+    with pytest.raises(InputRefused, match="quotes"):
+        planned(manifest)
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
@@ -189,6 +199,14 @@ def test_bids_sessions_table_orders_the_visits(tmp_path: Path) -> None:
         "session_id\tacq_time\nses-pre\t2020-01-01\nses-post\t2020-06-01\n"
     )
     assert {s.session: s.visit for s in find_studies(None, root, None, None)[0]} == {"post": 2, "pre": 1}
+
+
+def test_links_to_nothing_are_told_as_such(tmp_path: Path) -> None:
+    anatomy = tmp_path / "sub-1" / "anat"
+    anatomy.mkdir(parents=True)
+    (anatomy / "sub-1_FLAIR.nii.gz").symlink_to(tmp_path / "annex" / "key")
+    (study,) = find_studies(None, tmp_path, None, None)[0]
+    assert "fetch them first" in study.refusal
 
 
 def test_what_is_no_bids_is_refused(tmp_path: Path) -> None:
