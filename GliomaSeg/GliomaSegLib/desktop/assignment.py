@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,7 @@ def facts_of(node: Any, tag: Tag | None = None) -> roles.SeriesFacts:
     described = tuple(text for text in map(read, ("0008,103e", "0018,1030", "0018,0024")) if text)
     return roles.SeriesFacts(
         label=node.GetName(),
+        number=_series_number(node.GetName(), read("0020,0011")),
         texts=(node.GetName(), *described),
         image_type=tuple(part for part in read("0008,0008").split("\\") if part),
         contrast_agent=read("0018,0010").strip(),
@@ -55,6 +57,12 @@ def facts_of(node: Any, tag: Tag | None = None) -> roles.SeriesFacts:
         spacing_mm=(spacing[0], spacing[1], spacing[2]),
         rows_columns=(rows, columns),
     )
+
+
+def _series_number(name: str, told: str) -> int:
+    """The series' number by its header, else by the name that Slicer gives a DICOM volume (``7: T2``)."""
+    found = re.match(r"\s*(\d+)", told) or re.match(r"(\d+): ", name)
+    return int(found.group(1)) if found else 0
 
 
 def _number(text: str) -> float | None:
@@ -69,7 +77,8 @@ def assign(nodes: Sequence[Any], chosen: dict[str, Any]) -> list[Assignment]:
     taken = {node.GetID() for node in chosen.values()}
     free = [node for node in nodes if node.GetID() not in taken]
     facts = [facts_of(node, dicom_tag(node)) for node in free]
-    candidates = [(each, roles.guess(each)) for each in facts]
+    guessed = [(each, roles.guess(each)) for each in facts]
+    candidates = list(zip(facts, roles.in_context(guessed), strict=True))
     return [_settle(role, free, candidates) for role in ROLES if role not in chosen]
 
 

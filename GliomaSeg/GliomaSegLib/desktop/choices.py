@@ -11,7 +11,6 @@ from slicer.i18n import tr as _
 
 from ..errors import ModelRefused
 from ..intake.volume import ROLE_NAMES
-from ..locations import models_folder
 
 Choice = tuple[str, str]
 """(text for people, value for the command)."""
@@ -28,14 +27,18 @@ def brains() -> list[Choice]:
 
 
 def models() -> list[Choice]:
-    """The bundled default, then every bundled model by name."""
+    """The default, then the bundled and the imported models by name; damaged ones are left out."""
+    from ..model.library import list_models
+
     found = [(_("Default"), "")]
     try:
-        folder = models_folder()
-    except ModelRefused:
+        listed = list_models()
+    except (ModelRefused, OSError):
         return found
-    for card in sorted(folder.glob("*/model.json")):
-        found.append((card.parent.name, card.parent.name))
+    for each in listed:
+        if not each.problem:
+            text = _("{name} (imported)").format(name=each.name) if each.imported else each.name
+            found.append((text, each.name))
     return found
 
 

@@ -19,6 +19,7 @@ from . import choices, display, scene
 from .assignment import assign
 from .dependencies import BRAIN_FINDER, Dependencies
 from .dialogs import Dialogs, SlicerDialogs
+from .models_view import ModelsView
 from .parameters import chosen_volumes
 from .process import ProcessRunner, QtProcessRunner
 from .progress import Progress
@@ -66,6 +67,7 @@ class Panel:
         choices.fill(ui.deviceCombo, [(_("Automatic"), "auto"), (_("CPU"), "cpu")])
         choices.fill(ui.modelCombo, choices.models())
         choices.fill(ui.brainMaskCombo, choices.brains())
+        self.models = ModelsView(ui, self.dialogs)
         self._devices_listed = False
         self._connect()
         self._show_running(False)

@@ -47,6 +47,20 @@ class Database:
         return self.values.get((uid, tag), "")
 
 
+def test_where_every_series_names_the_agent_the_numbers_tell_before_from_after(desktop, monkeypatch):
+    """At many consoles the agent is entered once and stands in every header; the names hold the number."""
+    names = ("5: AX T1 SE", "9: AX T1 SE +C", "6: t2_tirm_tra_dark-fluid")
+    nodes = [_node(name) for name in names]
+    values = {}
+    for number, node in enumerate(nodes):
+        node.SetAttribute("DICOM.instanceUIDs", f"1.{number}")
+        values[f"1.{number}", "0018,0010"] = "GADOVIST"
+    monkeypatch.setattr(slicer, "dicomDatabase", Database(values), raising=False)
+    found = {each.role: each.node for each in assign(nodes, {})}
+    assert [found[role] for role in ("t1", "t1c", "flair")] == nodes
+    assert facts_of(nodes[0]).number == 5
+
+
 def test_the_header_of_the_series_counts(desktop, monkeypatch):
     node = _node("12: brain protocol step 4")
     node.SetAttribute("DICOM.instanceUIDs", "1.2.3 1.2.4")

@@ -1,5 +1,6 @@
 """What the combo boxes offer, and how a saved choice survives a machine that lacks it."""
 
+import json
 import platform
 
 import pytest
@@ -46,5 +47,13 @@ def test_a_saved_choice_that_this_machine_lacks_is_kept():
     assert combo.currentText == "CPU"
 
 
-def test_the_default_model_comes_first():
-    assert choices.models()[0] == ("Default", "")
+def test_the_default_model_comes_first_and_imported_ones_say_so(monkeypatch, tmp_path):
+    monkeypatch.setenv("GLIOMASEG_MODELS", str(tmp_path))
+    (tmp_path / "theirs").mkdir()
+    facts = {"version": "1", "classes": ["background", "ET"]}
+    (tmp_path / "theirs" / "model.json").write_text(json.dumps(facts))
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "model.json").write_text("{")
+    listed = choices.models()
+    assert listed[0] == ("Default", "") and listed[-1] == ("theirs (imported)", "theirs")
+    assert "broken" not in [value for _text, value in listed]

@@ -160,9 +160,12 @@ def test_a_saved_result_opens_with_its_table_and_can_still_be_reverted(bench, tm
     np.testing.assert_array_equal(scene.current_labels(bench.state.result, reference), expected_labels(SHAPE))
 
 
-def test_surfaces_come_and_go_with_the_check_box(bench):
+def test_surfaces_are_there_at_once_and_come_and_go_with_the_check_box(bench):
     bench.result_without_process(add_volumes())
     node = bench.state.result
+    assert bench.ui.show3dCheckBox.checked
+    assert node.GetSegmentation().ContainsRepresentation("Closed surface")
+    bench.ui.show3dCheckBox.checked = False
     bench.ui.show3dCheckBox.checked = True
     assert node.GetSegmentation().ContainsRepresentation("Closed surface")
     assert slicer.app.layoutManager().threeDWidget(0).threeDView().focal_point_resets > 0

@@ -1,6 +1,8 @@
 """A run ends well, badly or by cancelling, and never leaves a process or a file behind."""
 
 import os
+import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -13,7 +15,13 @@ import slicer.util
 from fakes import launcher
 from standins.application import timer_wait
 
-from GliomaSegLib.desktop.process import PACKAGE_PARENT, QtProcessRunner, child_environment
+from GliomaSegLib.desktop.process import (
+    PACKAGE_PARENT,
+    QtProcessRunner,
+    child_environment,
+    end_process,
+    is_alive,
+)
 from GliomaSegLib.desktop.progress import parse
 from GliomaSegLib.desktop.run import Listener, Request, SegmentationRun
 from GliomaSegLib.errors import InputRefused
@@ -129,9 +137,26 @@ def test_abandoning_ends_the_child_at_once(start):
     _wait(lambda: any(told.stage == "network" for told in story.progress))
     pid = story.progress[0].pid
     run.abandon()
-    _wait(lambda: story.ends)
-    _wait(lambda: not _alive(pid))
+    assert story.ends == [("cancelled",)], "Slicer may be closing: nothing is left for later"
     assert list(work.iterdir()) == []
+    _wait(lambda: not _alive(pid))
+
+
+def test_a_process_is_ended_with_all_that_it_started():
+    script = "import subprocess, sys; sleep = [sys.executable, '-c', 'import time; time.sleep(60)']\n"
+    script += "p = subprocess.Popen(sleep); "
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script + "print(p.pid, flush=True); p.wait()"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    child = int(parent.stdout.readline())
+    assert is_alive(child) and is_alive(parent.pid)
+    end_process(parent.pid)
+    parent.wait(timeout=20)
+    parent.stdout.close()
+    _wait(lambda: not _alive(child))
+    end_process(parent.pid)
 
 
 def test_a_refusal_is_handed_on_as_its_sentence(start):
