@@ -124,7 +124,7 @@ def against(then: Visit, now: Visit, kind: str) -> dict[str, Any]:
     products = [visit.measures["sum_of_products_mm2"] for visit in (then, now)]
     return {
         "kind": kind,
-        "product": _reached(*products, PRODUCT_LIMITS[side]) | {"unit": "mm2"},
+        "product": _reached(products[0], products[1], PRODUCT_LIMITS[side]) | {"unit": "mm2"},
         "volume": _reached(volume["before_ml"], volume["after_ml"], VOLUME_LIMITS[side]) | {"unit": "ml"},
         "volume_above_noise": volume["above_noise"],
     }
