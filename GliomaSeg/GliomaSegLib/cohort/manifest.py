@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InputRefused
@@ -38,7 +40,20 @@ def read_manifest(path: Path) -> tuple[list[PlannedStudy], list[str]]:
     studies = [_study(path.parent, heads, row, number) for number, row in enumerate(rows[1:], 1)]
     if not studies:
         raise InputRefused(f"The manifest {path.name} lists no study: add a line for each.")
-    return studies, notes
+    return _in_time(studies), notes
+
+
+def _in_time(studies: list[PlannedStudy]) -> list[PlannedStudy]:
+    """Sessions of one subject that differ by numbers or dates alone in that order, others as they are listed."""
+    shapes: dict[str, set[str]] = {}
+    for study in studies:
+        shapes.setdefault(study.subject, set()).add(re.sub(r"\d+", "0", study.session))
+    return [
+        replace(study, order=(natural(study.session), *study.order))
+        if len(shapes[study.subject]) == 1
+        else study
+        for study in studies
+    ]
 
 
 def _text(path: Path) -> str:
@@ -85,7 +100,7 @@ def _check_heads(path: Path, heads: list[str]) -> None:
 def _study(folder: Path, heads: list[str], row: list[str], number: int) -> PlannedStudy:
     cells = {head: cell.strip() for head, cell in zip(heads, row + [""] * len(heads), strict=False) if head}
     subject, session = cells["subject"], cells.get("session", "")
-    order = (natural(session) if any(c.isdigit() for c in session) else (), number)
+    order = (number,)
     if not subject:
         return PlannedStudy(f"line{number}", "", {}, f"Line {number} has no subject: fill it in.", order)
     if len(row) > len(heads):

@@ -114,8 +114,9 @@ def test_names_that_would_share_a_folder(tmp_path: Path) -> None:
 
 
 def test_visits_follow_numbers_and_dates_else_the_lines(tmp_path: Path) -> None:
-    lines = ["A,10,,a.nii,,", "A,2,,b.nii,,", "B,pre,,c.nii,,", "B,post,,d.nii,,"]
-    assert [study.visit for study in planned(write_lines(tmp_path, *lines))] == [2, 1, 1, 2]
+    lines = ["A,10,,a.nii,,", "A,2,,b.nii,,", "B,pre1,,c.nii,,", "B,post2,,d.nii,,"]
+    lines += ["C,2021-03-01,,e.nii,,", "C,2020-12-24,,f.nii,,"]
+    assert [study.visit for study in planned(write_lines(tmp_path, *lines))] == [2, 1, 1, 2, 2, 1]
 
 
 def test_hashed_names_need_the_salt_and_hide_the_rest(tmp_path: Path) -> None:
