@@ -44,7 +44,7 @@ def read_manifest(path: Path) -> tuple[list[PlannedStudy], list[str]]:
 
 
 def _in_time(studies: list[PlannedStudy]) -> list[PlannedStudy]:
-    """Sessions of one subject that differ by numbers or dates alone in that order, others as they are listed."""
+    """Sessions of a subject that differ by numbers or dates alone in that order, others as listed."""
     shapes: dict[str, set[str]] = {}
     for study in studies:
         shapes.setdefault(study.subject, set()).add(re.sub(r"\d+", "0", study.session))
