@@ -16,6 +16,7 @@ from .cli_numbers import positive, window
 from .cli_results import RESULT_VERBS
 from .errors import Cancelled, GliomaSegError, OutOfMemory
 from .intake.volume import ROLE_NAMES, ROLES
+from .model.devices import is_out_of_memory
 from .progress import MODES, cancelled_by_signals
 
 Verb = Callable[[argparse.Namespace], None]
@@ -319,8 +320,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _tell(str(error), error.exit_code, as_json)
     except KeyboardInterrupt:
         return _tell("Cancelled: nothing was written.", Cancelled.exit_code, as_json)
-    except MemoryError:
-        return _tell("Memory ran out: close other programs and run again.", OutOfMemory.exit_code, as_json)
     except BrokenPipeError:
         # Whoever read our output has gone; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -328,6 +327,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if parsed.debug:
             raise
+        # ITK, OpenVINO and torch have no common error for it.
+        if is_out_of_memory(error):
+            return _tell(
+                "Memory ran out: close other programs and run again.", OutOfMemory.exit_code, as_json
+            )
         kind = type(error).__name__
         return _tell(
             f"Something unexpected went wrong ({kind}: {error}). Nothing was written. "
