@@ -92,13 +92,7 @@ def open_model(options: SegmentOptions) -> OpenModel:
     from .model.engines import EngineOptions
     from .model.ensemble import open_models
 
-    wanted = EngineOptions(
-        options.device,
-        options.window,
-        options.mirror,
-        options.threads,
-        options.precision,
-    )
+    wanted = EngineOptions(options.device, options.window, options.mirror, options.threads, options.precision)
     return open_models(options.model, wanted, options.engine)
 
 

@@ -160,23 +160,37 @@ def averaged(members: Sequence[FloatArray], classes: Sequence[Sequence[str]]) ->
     the members that do know them divide theirs on average there.
     """
     union = [c for c in CLASS_NAMES if any(c in known for known in classes)]
-    shape = members[0].shape[1:]
-    told = {
-        c: np.mean([m[list(k).index(c)] for m, k in zip(members, classes, strict=True) if c in k], axis=0)
-        for c in union
-    }
-    total = np.zeros((len(union), *shape), np.float32)
+    total = np.zeros((len(union), *members[0].shape[1:]), np.float32)
     for member, known in zip(members, classes, strict=True):
-        unknown = [c for c in union if c not in known]
         for channel, c in enumerate(known):
             total[union.index(c)] += member[channel]
+        unknown = [c for c in union if c not in known]
         if not unknown:
             continue
         background = member[list(known).index(union[BACKGROUND])]
-        among = told[union[BACKGROUND]] + sum(told[c] for c in unknown)
+        told = _told_by_peers([union[BACKGROUND], *unknown], members, classes)
+        among = np.maximum(sum(told.values()), np.float32(1e-6))
         for c in unknown:
-            moved = background * told[c] / np.maximum(among, np.float32(1e-6))
+            moved = background * told[c] / among
             total[union.index(c)] += moved
             total[BACKGROUND] -= moved
     total /= len(members)
     return np.maximum(total, np.float32(0))
+
+
+def _told_by_peers(
+    wanted: Sequence[str], members: Sequence[FloatArray], classes: Sequence[Sequence[str]]
+) -> dict[str, FloatArray]:
+    """Mean probability (z, y, x) of each wanted class, background first, by the members that know them.
+
+    Those that know all of them decide together; where none does, those that know a structure decide on it.
+    """
+    background, structures = wanted[0], wanted[1:]
+    known_to = {c: [n for n, known in enumerate(classes) if c in known] for c in structures}
+    whole = [n for n, known in enumerate(classes) if set(structures) <= set(known)]
+    known_to |= dict.fromkeys(structures, whole) if whole else {}
+    known_to[background] = whole or sorted({n for numbers in known_to.values() for n in numbers})
+    return {
+        c: np.mean([members[n][list(classes[n]).index(c)] for n in numbers], axis=0)
+        for c, numbers in known_to.items()
+    }
