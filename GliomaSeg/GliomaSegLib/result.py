@@ -39,10 +39,14 @@ class StoredResult:
 
         Volume intervals are those of the run, where the structure is still as it left it.
         """
-        from .outcome.measures import measure
+        from .outcome.measures import mark_unknown, measure
 
         stored = {**self.measures["structures"], **self.measures.get("regions", {})}
         fresh = measure(self.labels, self.grid, self.run.get("sequences"))
+        # What the model could not outline stays unknown, unless a person has drawn it since.
+        drawn = [name for name, row in fresh["structures"].items() if row["voxels"]]
+        known = [name for name, row in stored.items() if row.get("assessable", True)]
+        mark_unknown(fresh, {*drawn, *known})
         for kind in ("structures", "regions"):
             for name, row in fresh[kind].items():
                 before = stored.get(name, {})

@@ -106,12 +106,16 @@ def _mark_unseen(measures: dict[str, Any], sequences: Collection[str]) -> None:
     for kind in ("structures", "regions"):
         for name, row in measures[kind].items():
             if not assessable(name, sequences):
-                row |= {"voxels": None, "volume_ml": None, "assessable": False}
-                row.pop("volume_interval_ml", None)
-                if name in measures["lesions"]:
-                    measures["lesions"][name], measures["too_small"][name] = None, None
+                _mark_row(measures, name, row)
     if not assessable(ET.abbreviation, sequences):
         measures["sum_of_products_mm2"] = measures["cavity_to_enhancement_mm"] = None
+
+
+def _mark_row(measures: dict[str, Any], name: str, row: dict[str, Any]) -> None:
+    row |= {"voxels": None, "volume_ml": None, "assessable": False}
+    row.pop("volume_interval_ml", None)
+    if name in measures["lesions"]:
+        measures["lesions"][name], measures["too_small"][name] = None, None
 
 
 def mark_unknown(measures: dict[str, Any], classes: Collection[str]) -> list[str]:
@@ -119,15 +123,12 @@ def mark_unknown(measures: dict[str, Any], classes: Collection[str]) -> list[str
 
     A region is marked when the model knows none of its members.
     """
-    parts = {s.abbreviation: (s.abbreviation,) for s in STRUCTURES}
+    parts: dict[str, tuple[str, ...]] = {s.abbreviation: (s.abbreviation,) for s in STRUCTURES}
     parts |= {region.abbreviation: region.members for region in REGIONS}
     for kind in ("structures", "regions"):
         for name, row in measures[kind].items():
             if not set(parts[name]) & set(classes):
-                row |= {"voxels": None, "volume_ml": None, "assessable": False}
-                row.pop("volume_interval_ml", None)
-                if name in measures["lesions"]:
-                    measures["lesions"][name], measures["too_small"][name] = None, None
+                _mark_row(measures, name, row)
     unknown = [s.abbreviation for s in STRUCTURES if s.abbreviation not in classes]
     if ET.abbreviation in unknown:
         measures["sum_of_products_mm2"] = None

@@ -6,6 +6,7 @@ import getpass
 import json
 import platform
 import time
+from importlib import metadata
 
 import numpy as np
 import pytest
@@ -48,7 +49,10 @@ def test_a_failed_stage_is_not_recorded() -> None:
 def test_versions_name_what_shapes_a_result() -> None:
     made = versions()
     assert made["gliomaseg"] == __version__ and made["numpy"] == np.__version__
-    assert set(made) == {"gliomaseg", "python", "torch", "numpy", "scipy", "SimpleITK", "safetensors"}
+    always = {"gliomaseg", "python", "torch", "numpy", "scipy", "SimpleITK", "safetensors"}
+    optional = {"deepbet", "openvino", "onnxruntime", "nnunetv2", "pydicom", "highdicom"}
+    assert always <= set(made) <= always | optional
+    assert made["pydicom"] == metadata.version("pydicom")
     text = json.dumps([made, system()])
     assert getpass.getuser() not in system() and platform.node() not in text
 

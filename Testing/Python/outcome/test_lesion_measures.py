@@ -13,9 +13,10 @@ from shapes import Ellipsoid, centre_of, grid_of
 
 from GliomaSegLib.labels import ET, NETC, RC, SNFH
 from GliomaSegLib.outcome.lesions import find_lesions
-from GliomaSegLib.outcome.measures import assessable, measure
+from GliomaSegLib.outcome.measures import assessable, mark_unknown, measure
 from GliomaSegLib.outcome.measures_table import COLUMNS, as_csv
 from GliomaSegLib.outcome.uncertainty import volume_intervals_ml
+from GliomaSegLib.result import StoredResult
 
 
 def ball(grid, centre, radius_mm):  # type: ignore[no-untyped-def]
@@ -212,3 +213,18 @@ def test_many_islands_and_a_large_ring_are_quick_too() -> None:
     measures = measure(labels, grid)
     assert time.process_time() - started < 2.0  # half a second to a second on an idle core
     assert len(measures["lesions"]["ET"]) > 10
+
+
+def test_a_result_read_back_keeps_what_its_model_does_not_know(treated) -> None:  # type: ignore[no-untyped-def]
+    labels, grid, *_ = treated
+    labels = np.where(labels == RC.number, 0, labels).astype(np.uint8)
+    stored = measure(labels, grid, ["t1c", "flair"])
+    mark_unknown(stored, ["NETC", "SNFH", "ET"])
+    run = {"sequences": ["t1c", "flair"]}
+    again = StoredResult("r", labels, grid, stored, run)
+    assert again.current_measures["structures"]["RC"]["volume_ml"] is None and not again.edited
+    assert again.current_measures["cavity_to_enhancement_mm"] is None
+    drawn = labels.copy()
+    drawn[2, 2:8, 2:8] = RC.number
+    by_hand = StoredResult("r", drawn, grid, stored, run)
+    assert by_hand.current_measures["structures"]["RC"]["voxels"] == 36 and by_hand.edited
