@@ -37,8 +37,12 @@ def enhancement_ratio(study: Study, brain: Volume | None = None) -> float | None
     before, after = resample(t1, grid), resample(t1c, grid)
     spacing = grid.spacing_mm[::-1]
     head = foreground_mask([before, after], spacing) if brain is None else resample(brain, grid) > 0.5
+    boxes = ndimage.find_objects(head.astype(np.int8))
+    if not boxes:
+        return None
+    before, after, head = before[boxes[0]], after[boxes[0]], np.pad(head[boxes[0]], 1)
     inside = head & (ndimage.distance_transform_edt(head, sampling=spacing) > _RIM_MM)
-    inside &= (before != 0) & (after != 0)
+    inside = inside[1:-1, 1:-1, 1:-1] & (before != 0) & (after != 0)
     if np.count_nonzero(inside) < _LEAST_VOXELS:
         return None
     change = (_small_and_bright(after, inside, grid) - _small_and_bright(before, inside, grid))[inside]

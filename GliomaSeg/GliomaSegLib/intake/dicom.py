@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputRefused
-from .dicom_files import UNREADABLE, is_dicom, quiet, read_header, read_headers
+from .dicom_files import is_dicom, quiet, read_header, read_headers, unreadable
 from .dicom_frames import Frame, Groups, Series, frames_of, image_type, trouble_of
 from .dicom_stack import split, step_mm
 from .role_guess import SeriesFacts
@@ -112,17 +112,17 @@ def _series(uid: str, members: list[tuple[Path, Dataset]]) -> list[Series]:
     """The stacks of one DICOM series, the ones of most slices first; one that is in trouble stays whole."""
     first = members[0][1]
     study, inverted = str(first.get("StudyInstanceUID", "")), _inverted(first)
-    trouble = next((told for _, header in members if (told := trouble_of(header))), "")
     frames: list[Frame] = []
     parts: list[tuple[Frame, ...]] = []
-    if not trouble:
-        try:
+    try:
+        trouble = next((told for _, header in members if (told := trouble_of(header))), "")
+        if not trouble:
             frames = [frame for path, header in members for frame in frames_of(path, header)]
             parts, trouble = split(frames)
-            if any(_number(frame.told("DiffusionBValue")) for frame in frames):
-                trouble = "is diffusion-weighted"
-        except UNREADABLE:
-            trouble = "does not say where its slices lie in the patient"
+        if any(_number(frame.told("DiffusionBValue")) for frame in frames):
+            trouble = "is diffusion-weighted"
+    except unreadable():
+        trouble = "does not say where its slices lie in the patient"
     if trouble:
         return [Series(uid, _facts(first, members, frames), tuple(frames), inverted, trouble, study)]
     headers = dict(members)

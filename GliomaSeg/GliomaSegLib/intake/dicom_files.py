@@ -19,11 +19,11 @@ from .dicom_tags import INTAKE_TAGS, MOSAIC_COUNT, MOSAIC_OWNER, PLACE_TAGS
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-UNREADABLE = (
+_UNREADABLE = (
     *(OSError, EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError, OverflowError),
     *(NotImplementedError, struct.error, zlib.error, RecursionError),
 )
-"""What reading a damaged DICOM file may raise."""
+"""What reading a damaged DICOM file may raise, beside pydicom's own exceptions."""
 _PREAMBLE, _MAGIC = 128, b"DICM"
 _DICOM_SUFFIXES = (".dcm", ".ima", ".dic", ".dicom")
 _BARE_STARTS = (b"\x08\x00", b"\x02\x00", b"\x00\x08")
@@ -122,24 +122,36 @@ def _named_like_a_slice(path: Path) -> bool:
     return suffix in _DICOM_SUFFIXES or (suffix == "" and path.stat().st_size == 0)
 
 
+def unreadable() -> tuple[type[Exception], ...]:
+    """What reading a damaged DICOM file may raise. Raises ``UsageError`` when pydicom is missing."""
+    errors = imported_pydicom().errors
+    return (*_UNREADABLE, errors.InvalidDicomError, errors.BytesLengthException)
+
+
 def read_header(path: Path) -> Dataset | None:
-    """The wanted tags of a file, None when it is no readable DICOM file."""
+    """The wanted tags of a file, None when it is no readable DICOM file.
+
+    A header with rows has columns, too, both as plain numbers.
+    """
     pydicom = imported_pydicom()
     force = is_dicom(path) or path.suffix.lower() in _DICOM_SUFFIXES
     wanted = [*INTAKE_TAGS, MOSAIC_OWNER, MOSAIC_COUNT]
-    try:
-        with quiet():
+    with quiet():
+        try:
             header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted, force=force)
             _drop_undecodable(header)
-    except (pydicom.errors.InvalidDicomError, *UNREADABLE):
-        return None
-    return header if "Rows" in header or "SOPClassUID" in header or _is_directory(header) else None
+            if "Rows" in header:
+                sized = all(isinstance(header.get(side), int) for side in ("Rows", "Columns"))
+                return header if sized else None
+            return header if "SOPClassUID" in header or _is_directory(header) else None
+        except unreadable():
+            return None
 
 
 def _drop_undecodable(header: Dataset) -> None:
     """Takes out single values that can't be decoded, so that a wrong echo time costs no slice.
 
-    Raises one of ``UNREADABLE`` when the slice's place or size is among them.
+    Raises one of :func:`unreadable` when the slice's place or size is among them.
     """
     from pydicom.datadict import keyword_for_tag
 
@@ -150,7 +162,7 @@ def _drop_undecodable(header: Dataset) -> None:
                 for item in value:
                     for nested in item.iterall():
                         _ = nested.value
-        except UNREADABLE:
+        except unreadable():
             if keyword_for_tag(tag) in PLACE_TAGS:
                 raise
             del header[tag]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputRefused
-from .dicom_files import UNREADABLE, imported_pydicom, quiet
+from .dicom_files import imported_pydicom, quiet, unreadable
 from .dicom_frames import Frame
 from .volume import FloatArray
 
@@ -71,7 +71,7 @@ def _stored(path: Path, title: str) -> np.ndarray:
             except (RuntimeError, NotImplementedError):
                 _refuse_cut(dataset, title)
                 pixels = _by_gdcm(dataset, title)
-    except (pydicom.errors.InvalidDicomError, *UNREADABLE) as error:
+    except unreadable() as error:
         raise InputRefused(f"{title} has a damaged slice: export the series again.") from error
     return np.asarray(pixels.reshape(-1, *pixels.shape[-2:]))
 
@@ -124,12 +124,13 @@ def _by_gdcm(dataset: Dataset, title: str) -> np.ndarray:
     bare.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
     bare.file_meta.MediaStorageSOPClassUID = bare.SOPClassUID
     bare.file_meta.MediaStorageSOPInstanceUID = bare.SOPInstanceUID
+    unpackable: tuple[type[Exception], ...] = (RuntimeError, *unreadable())
     with TemporaryDirectory() as folder:
         path = Path(folder, "slice.dcm")
         try:
             bare.save_as(path, enforce_file_format=True)
             return np.asarray(sitk.GetArrayFromImage(sitk.ReadImage(str(path))))
-        except (RuntimeError, *UNREADABLE) as error:
+        except unpackable as error:
             raise _packed(title) from error
 
 

@@ -53,7 +53,7 @@ def write_quality_page(
     rows = []
     for role in (study.reference_role, *(r for r in study.volumes if r != study.reference_role)):
         cuts = [_cut(reference, greys[role], inside, axis, centre) for axis in range(3)]
-        rows.append((_caption(study, role, alignments), _side_by_side(cuts)))
+        rows.append((_caption(study, role, alignments, brain is not None), _side_by_side(cuts)))
     width = max(picture.shape[1] for _, picture in rows)
     page = Image.new("RGB", (width, sum(picture.shape[0] + _CAPTION_HEIGHT for _, picture in rows)), "black")
     draw, top = ImageDraw.Draw(page), 0
@@ -152,10 +152,10 @@ def _side_by_side(cuts: list[Picture]) -> Picture:
     return np.concatenate(padded, axis=1)
 
 
-def _caption(study: Study, role: str, alignments: Mapping[str, Alignment]) -> str:
+def _caption(study: Study, role: str, alignments: Mapping[str, Alignment], outlined: bool) -> str:
     name = ROLE_NAMES[role]
     if role == study.reference_role:
-        return f"{name} (reference), brain outlined"
+        return f"{name} (reference)" + (", brain outlined" if outlined else "")
     found = alignments.get(role)
     if found is None:
         return f"{ROLE_NAMES[study.reference_role]} and {name}, as they came"
