@@ -70,13 +70,12 @@ class CorrectView:
 
     def enter(self) -> None:
         """The module is shown again."""
-        if not self.ui.correctSection.collapsed:
-            self.editing.enter()
+        self.editing.enter(unfolded=not self.ui.correctSection.collapsed)
 
     def leave(self) -> None:
         """Another module is shown."""
         self._stop_pointing()
-        self.editing.detach()
+        self.editing.leave()
 
     def _attach(self) -> None:
         if self._state is not None and self._state.result is not None:
@@ -86,7 +85,8 @@ class CorrectView:
 
     def _folded(self, folded: bool) -> None:
         if folded:
-            self.leave()
+            self._stop_pointing()
+            self.editing.detach()
         else:
             self._attach()
             self._changed()

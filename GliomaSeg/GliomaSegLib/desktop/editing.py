@@ -31,6 +31,7 @@ class Editing:
     def __init__(self, host_layout: Any) -> None:
         self._host_layout = host_layout
         self._widget: Any = None
+        self._entered = False
         self._seen: LabelArray | None = None
         self._known: deque[bytes] = deque(maxlen=4 * UNDO_STATES)
 
@@ -67,7 +68,12 @@ class Editing:
         # A stroke replaces what it covers; what it must not take is given back after it (see settle).
         editor.SetMaskMode(slicer.vtkMRMLSegmentationNode.EditAllowedEverywhere)
         editor.SetOverwriteMode(editor.OverwriteAllSegments)
-        self.widget.installKeyboardShortcuts()
+        self._take_keys()
+
+    def _take_keys(self) -> None:
+        """The keys are the main window's: taken only while this module is shown, and where there is one."""
+        if self._entered and slicer.util.mainWindow() is not None:
+            self.widget.installKeyboardShortcuts()
 
     def detach(self) -> None:
         """Let go of mouse and keys: the section is folded away, or another module is shown."""
@@ -89,11 +95,17 @@ class Editing:
         if self._widget is not None:
             self._widget.setSegmentationNode(None)
 
-    def enter(self) -> None:
-        """The module is shown again."""
-        if self._widget is not None and self._widget.segmentationNode() is not None:
-            self._widget.installKeyboardShortcuts()
+    def enter(self, unfolded: bool) -> None:
+        """The module is shown again, with the editor in sight or not."""
+        self._entered = True
+        if unfolded and self._widget is not None and self._widget.segmentationNode() is not None:
+            self._take_keys()
             self._widget.updateWidgetFromMRML()
+
+    def leave(self) -> None:
+        """Another module is shown."""
+        self._entered = False
+        self.detach()
 
     def undo(self) -> None:
         """Take the last correction back."""

@@ -53,6 +53,12 @@ def _result() -> tuple[Any, Any]:
     return scene.add_segmentation(labels(), reference, _("self-test"), "GliomaSeg self-test"), reference
 
 
+def _state() -> Any:
+    """A state of its own, so that the panel's is not touched."""
+    wrap: Any = PanelState
+    return wrap(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode"))
+
+
 def _segmentations() -> int:
     """How many segmentations and displays of segmentations the scene holds."""
     kinds = ("vtkMRMLSegmentationNode", "vtkMRMLSegmentationDisplayNode")
@@ -78,8 +84,7 @@ def corrections(case: Any) -> None:
     node, reference = _result()
     host = qt.QWidget()
     editing = Editing(qt.QVBoxLayout(host))
-    holder = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
-    state = PanelState(holder)
+    state = _state()
     state.t1c, state.result = reference, node
     editing.attach(node, reference)
     case.assertEqual(editing.widget.currentSegmentID(), "RC")
@@ -117,7 +122,7 @@ def files(case: Any) -> None:
     import SimpleITK as sitk
 
     node, _reference = _result()
-    state = PanelState(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode"))
+    state = _state()
     state.result = node
     with tempfile.TemporaryDirectory() as folder:
         for name in ("labels.nii.gz", "labels.seg.nrrd"):

@@ -183,6 +183,35 @@ def test_leaving_and_entering_the_module_keeps_everything(bench):
     assert bench.panel.results.correct.editing.widget.segmentationNode() is result
 
 
+def test_the_editors_keys_are_taken_only_while_it_is_in_sight(bench, monkeypatch):
+    monkeypatch.setattr(slicer.util, "mainWindow", lambda verbose=True: "the main window")
+    bench.ui.correctSection.collapsed = False
+    bench.result_without_process(add_volumes())
+    editor = bench.panel.results.correct.editing.widget._native
+    assert not editor.hasKeyboardShortcuts(), "a result may come while another module is shown"
+    bench.widget.enter()
+    assert editor.hasKeyboardShortcuts()
+    bench.ui.correctSection.collapsed = True
+    assert not editor.hasKeyboardShortcuts()
+    bench.ui.correctSection.collapsed = False
+    assert editor.hasKeyboardShortcuts()
+    bench.widget.exit()
+    assert not editor.hasKeyboardShortcuts()
+    monkeypatch.setattr(slicer.util, "mainWindow", lambda verbose=True: None)
+    bench.widget.enter()
+    assert not editor.hasKeyboardShortcuts()
+
+
+def test_folding_the_section_puts_the_tool_away(bench):
+    bench.ui.correctSection.collapsed = False
+    bench.result_without_process(add_volumes())
+    editor = bench.panel.results.correct.editing.widget
+    editor.setActiveEffectByName("Paint")
+    assert editor.activeEffect() == "Paint"
+    bench.ui.correctSection.collapsed = True
+    assert editor.activeEffect() is None
+
+
 def test_what_can_not_be_seen_is_not_shown_as_zero(bench):
     bench.result_without_process(add_volumes())
     keep(bench.state.result, RunRecord(assessable={"ET": False, "RC": True}))
