@@ -129,15 +129,26 @@ class Progress:
 
 @contextmanager
 def cancelled_by_signals() -> Iterator[None]:
-    """Inside, SIGINT and SIGTERM raise ``Cancelled``, so that everything is put back as it was."""
+    """Inside, SIGINT and SIGTERM raise ``Cancelled``, so that everything is put back as it was.
+
+    Packages that were just being imported turn it into an ``ImportError``: that is ``Cancelled`` again.
+    """
+    told = Cancelled("Cancelled: nothing was written.")
+    stopped = False
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise Cancelled("Cancelled: nothing was written.")
+        nonlocal stopped
+        stopped = True
+        raise told
 
     names = [s for s in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, s)]
     before = {name: signal.signal(getattr(signal, name), stop) for name in names}
     try:
         yield
+    except Exception as error:
+        if stopped and not isinstance(error, Cancelled):
+            raise told from error
+        raise
     finally:
         for name, handler in before.items():
             signal.signal(getattr(signal, name), handler)

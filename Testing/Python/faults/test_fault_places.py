@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from GliomaSegLib.cli import main
 from GliomaSegLib.evaluation.phantom import write_phantoms
 from GliomaSegLib.pipeline import DICOM_SEG, RESULT_FILES
 from GliomaSegLib.training.cases import find_cases
@@ -82,6 +83,23 @@ def test_two_runs_that_overwrite_leave_the_files_of_one(
     assert one["codes"] == [0, 0], one["said"]
     assert sorted(one["left"]) == ["r", *WHOLE]
     json.loads((tmp_path / "out/r/run.json").read_text())
+
+
+@pytest.mark.parametrize("words", ["Failed to allocate memory for image.", "std::bad_alloc"])
+def test_memory_that_runs_out_in_any_library_is_a_sentence(
+    segment_arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: str,
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError(words)
+
+    monkeypatch.setattr("GliomaSegLib.intake.preparation.resample", broken)
+    assert main([*segment_arguments, "--output", str(tmp_path / "r")]) == 5
+    assert capsys.readouterr().err == "Memory ran out: close other programs and run again.\n"
+    assert not (tmp_path / "r").exists()
 
 
 @pytest.fixture(scope="module")

@@ -111,3 +111,14 @@ def test_signals_cancel_inside_and_are_put_back(name: str) -> None:
         assert signal.getsignal(number) is not before
         signal.raise_signal(number)
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_signal_that_an_import_turns_into_its_own_error_still_cancels() -> None:
+    with pytest.raises(Cancelled), cancelled_by_signals():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except Exception as error:
+            raise ImportError("the package is incomplete") from error
+    with pytest.raises(ImportError), cancelled_by_signals():
+        raise ImportError("the package is not there")
