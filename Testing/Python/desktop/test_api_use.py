@@ -40,6 +40,7 @@ KNOWN_OBJECTS = {
     ("correct_view.py", "button"): "QPushButton",
     ("display.py", "layout"): "layoutManager",
     ("pointing.py", "layout"): "layoutManager",
+    ("selftest.py", "host"): "QWidget",
 }
 """Variables of the module's text that hold Qt objects, by file."""
 
