@@ -157,6 +157,8 @@ class _Run:
             with undisturbed():
                 self.progress.close()
                 engine.close()
+                if not engine.rejoins:  # then nobody works on an attempt any more
+                    self.store.tidy_attempts()
 
     def _comparisons(self) -> list[Job]:
         return follow_up_jobs(self.store, self.cohort.studies, self.rows, self.identity)

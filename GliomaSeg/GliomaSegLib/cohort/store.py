@@ -110,9 +110,13 @@ class Store:
         return old
 
     def tidy(self) -> None:
-        """Delete what an earlier start left; put back what stepped aside for a result that never came."""
+        """Delete what an earlier start left; see also ``tidy_attempts``."""
         for left in [*self.state.glob("cancel-*"), *self.state.glob("probe-*")]:
             left.unlink(missing_ok=True)
+        self.tidy_attempts()
+
+    def tidy_attempts(self) -> None:
+        """Delete unfinished attempts; put back what stepped aside for a result that never came."""
         if not self.attempts.is_dir():
             return
         for left in list(self.attempts.iterdir()):

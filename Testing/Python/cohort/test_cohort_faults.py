@@ -233,6 +233,7 @@ def test_ctrl_c_ends_cleanly_and_the_next_start_goes_on(tmp_path: Path, tiny_mod
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does it: to every process
     said = finish(process, 130)
     assert "The same command goes on" in said
+    assert not under_way(output)
     _, alive = psutil.wait_procs(family, timeout=20)
     assert not alive
     before = {path: path.stat().st_mtime_ns for path in output.glob("sub-*/**/anat/run.json")}
