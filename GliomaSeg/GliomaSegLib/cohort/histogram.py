@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 
 _WIDTH, _HEIGHT, _FOOT, _TOP = 240, 120, 18, 12
@@ -33,7 +34,7 @@ def histogram(
         for i, n in enumerate(bars)
         if n
     )
-    median = sorted(values)[len(values) // 2]
+    median = statistics.median(values)
     low, high = (_short(v) for v in (min(values), max(values)))
     told = f"{len(values)} values from {low} to {high} {unit}, median {_short(median)} {unit}"
     return (

@@ -107,6 +107,12 @@ def test_the_page_lists_failures_outliers_and_warnings() -> None:
     assert page([], "nothing").count("none</text>") >= 6
 
 
+def test_a_histogram_tells_range_and_median() -> None:
+    drawn = GliomaSegLib.cohort.histogram.histogram([1.0, 2.0, 4.0, 9.0], "ml", True)
+    assert "4 values from 1 to 9 ml, median 3 ml" in drawn and drawn.count("<rect") == 4
+    assert "none" in GliomaSegLib.cohort.histogram.histogram([], "ml", True)
+
+
 def test_sentences_lose_the_names_of_files_and_folders() -> None:
     series = {"t2": RoleInput(Path("/data/Doe^Jane/T2_doe.nii.gz"), "")}
     told = without_names("T2 (T2_doe.nii.gz) is empty, in Doe^Jane and T2_doe.nii.gz.", series)
