@@ -115,8 +115,19 @@ def _build(folder: Path, made: Path, options: ImportOptions) -> dict[str, Any]:
         facts = _build_single(home, made, facts, options.trust)
     for card in _CARDS:
         if (home / card).is_file():
-            shutil.copyfile(home / card, made / card)
+            _copy(home / card, made / card)
     return facts
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file's content. Raises ``ModelRefused`` when the source can't be read."""
+    try:
+        source.open("rb").close()
+    except OSError as error:
+        raise ModelRefused(
+            f"{source.name} can't be read ({error.strerror}): check its permissions, or copy it again."
+        ) from error
+    shutil.copyfile(source, target)
 
 
 def _settings(path: Path | None) -> dict[str, Any]:
@@ -198,7 +209,7 @@ def _build_single(home: Path, made: Path, facts: dict[str, Any], trust: bool) ->
     elif runtime == "onnx" and is_pickled(home / file):
         raise not_trusted(file)
     else:
-        shutil.copyfile(home / file, made / file)
+        _copy(home / file, made / file)
     return {**facts, "weights": {**weights, "file": file, "sha256": file_sha256(made / file)}}
 
 
@@ -209,13 +220,19 @@ def _build_nnunet(home: Path, made: Path, facts: dict[str, Any], trust: bool) ->
     one = trained[0]
     plans = nnunet_folder.read_json(one.folder / nnunet_folder.PLANS)
     dataset = nnunet_folder.read_json(one.folder / nnunet_folder.DATASET)
-    nnunet_folder.check_plans(plans)
-    told = nnunet_folder.convert(one, made, trust)
-    described = nnunet_folder.described(plans, dataset, told["configuration"])
+    try:
+        nnunet_folder.check_plans(plans)
+        told = nnunet_folder.convert(one, made, trust)
+        described = nnunet_folder.described(plans, dataset, told["configuration"])
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        raise ModelRefused(
+            f"{nnunet_folder.PLANS} and {nnunet_folder.DATASET} of {home.name} are not as nnU-Net version 2 "
+            "writes them: download or copy the model again."
+        ) from error
     merged = _merged({"runtime": "nnunet", **described, "licence": dataset.get("licence", "")}, facts)
     _check_mapping(merged, dataset)
     for name in (nnunet_folder.PLANS, nnunet_folder.DATASET):
-        shutil.copyfile(one.folder / name, made / name)
+        _copy(one.folder / name, made / name)
     files = [nnunet_folder.PLANS, nnunet_folder.DATASET, *told["folds"]]
     entries = [{"file": name, "sha256": file_sha256(made / name)} for name in files]
     default_name = str(plans.get("dataset_name") or dataset.get("name") or one.folder.parent.name)

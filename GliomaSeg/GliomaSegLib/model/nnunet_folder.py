@@ -136,9 +136,17 @@ def described(plans: Mapping[str, Any], dataset: Mapping[str, Any], configuratio
 
 def _spacing(plans: Mapping[str, Any], configuration: str) -> list[float]:
     """Spacing (z, y, x) in mm that the configuration works at, in the order in which arrays are stored."""
-    told = _configurations(plans).get(configuration, {})
-    while "spacing" not in told and told.get("inherits_from") in _configurations(plans):
-        told = _configurations(plans)[told["inherits_from"]]
+    known = _configurations(plans)
+    told: dict[str, Any] = {}
+    name: Any = configuration
+    for _ in known:  # no chain of inheritance is longer than the list, unless it goes in a circle
+        told = {**known.get(name, {}), **told}
+        name = told.pop("inherits_from", None)
+    if told.get("previous_stage"):
+        raise ModelRefused(
+            f"The configuration {ascii(configuration)[:40]} is the second stage of a cascade: only "
+            "models of one stage can be imported."
+        )
     spacing, order = told.get("spacing"), plans.get("transpose_forward", [0, 1, 2])
     if not isinstance(spacing, list) or len(spacing) != 3 or sorted(order) != [0, 1, 2]:
         raise ModelRefused(

@@ -44,7 +44,10 @@ def read_checkpoint(path: Path, trust: bool) -> dict[str, Any]:
 
     if not trust:
         raise not_trusted(path.name)
-    allowed = [np.dtype, np._core.multiarray.scalar, np._core.multiarray._reconstruct, np.ndarray]  # type: ignore[attr-defined]
+    core: Any = getattr(np, "_core", None) or getattr(
+        np, "core", None
+    )  # numpy 1 has the one, numpy 2 the other
+    allowed: list[Any] = [np.dtype, np.ndarray, core.multiarray.scalar, core.multiarray._reconstruct]
     allowed += [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32, np.bool_)]
     try:
         try:

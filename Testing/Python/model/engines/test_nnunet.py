@@ -178,3 +178,57 @@ def test_a_missing_package_is_told_at_the_run(trained: Path, monkeypatch: pytest
 
     with pytest.raises(UsageError, match=r'pip install "gliomaseg\[nnunet\]"'):
         open_engine(read_description(folder), EngineOptions(device="cpu"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"configurations": {"3d_fullres": {"inherits_from": "3d_fullres"}}},
+        {"configurations": {"3d_fullres": {"inherits_from": "b"}, "b": {"inherits_from": "3d_fullres"}}},
+        {"configurations": {"3d_fullres": {"inherits_from": ["b"]}}},
+        {"configurations": []},
+        {"configurations": {"3d_fullres": {"architecture": 3}}},
+        {
+            "configurations": {
+                "3d_fullres": {"architecture": {"arch_kwargs": 1, "_kw_requires_import": ["a"]}}
+            }
+        },
+        {"transpose_forward": "abc"},
+        {"transpose_forward": [0, 0, 1]},
+    ],
+)
+def test_plans_that_make_no_sense_are_refused(
+    trained: Path, tmp_path: Path, shelf: Path, change: dict[str, object]
+) -> None:
+    copied = tmp_path / trained.name
+    shutil.copytree(trained, copied)
+    (copied / "plans.json").write_text(json.dumps({**plans(), **change}))
+    with pytest.raises(ModelRefused):
+        import_model(copied, TRUSTED)
+    assert list(shelf.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"channel_names": {"x": "T1"}},
+        {"labels": {"background": 0, "edema": "one"}},
+        {"labels": [1]},
+        {"labels": {"background": 0, "a": [1, 2], "b": [1]}, "regions_class_order": "ab"},
+    ],
+)
+def test_a_dataset_that_makes_no_sense_is_refused(
+    trained: Path, tmp_path: Path, change: dict[str, object]
+) -> None:
+    copied = tmp_path / trained.name
+    shutil.copytree(trained, copied)
+    (copied / "dataset.json").write_text(json.dumps({**DATASET, **change}))
+    with pytest.raises(ModelRefused):
+        import_model(copied, TRUSTED)
+
+
+def test_a_cascade_is_refused() -> None:
+    told = plans()
+    told["configurations"]["c"] = {"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"}
+    with pytest.raises(ModelRefused, match="cascade"):
+        described(told, DATASET, "c")
