@@ -38,6 +38,8 @@ cavity. Measured on two real masks: 70 to 83% of balls cut out of the rim come b
 _VAULT_MM = 70.0
 """Height over the lowest brain above which its surface is convex all round: frontal lobes end 45 to 50 mm
 over the lowest cerebellum."""
+_VAULT_LAYER_MM = 7.0
+"""Half the thickness of what is no cavity there: wide fissures and the fluid over a shrunken brain."""
 _WORKING_MM = 2.0
 _FOREGROUND_SHARE = 0.12
 """Share of the 99th percentile above which a smoothed voxel stands out, as in ``foreground_mask``."""
@@ -164,9 +166,11 @@ def closed_over_cavities(mask: BoolArray, grid: Grid) -> tuple[BoolArray, float]
     spacing = np.asarray(grid.spacing_mm[::-1])
     steps = np.maximum(np.round(_WORKING_MM / spacing).astype(int), 1)
     coarse, coarse_mm = mask[:: steps[0], :: steps[1], :: steps[2]], spacing * steps
-    whole = _mirrored(coarse) | _under_the_vault(coarse, float(coarse_mm[0]))
-    candidates = _closed(coarse, coarse_mm, _CAVITY_MM) & whole & ~coarse
-    pockets = ndimage.binary_opening(candidates, structure=_ball(_LAYER_MM, coarse_mm))
+    hollow = _closed(coarse, coarse_mm, _CAVITY_MM) & ~coarse
+    vaulted = hollow & _under_the_vault(coarse, float(coarse_mm[0]))
+    candidates = (hollow & _mirrored(coarse)) | vaulted
+    pockets = ndimage.binary_opening(hollow & _mirrored(coarse), structure=_ball(_LAYER_MM, coarse_mm))
+    pockets |= _opened(vaulted, coarse_mm, _VAULT_LAYER_MM)
     # Opening rounds the pocket's rim off; what touches it among the candidates belongs to it.
     pockets = ndimage.binary_dilation(pockets, structure=_ball(2 * _LAYER_MM, coarse_mm)) & candidates
     for axis, step in enumerate(steps):
@@ -182,6 +186,16 @@ def _closed(mask: BoolArray, spacing_mm: npt.NDArray[np.float64], radius_mm: flo
     grown = ndimage.distance_transform_edt(~np.pad(mask, pad), sampling=spacing_mm) <= radius_mm
     closed = ndimage.distance_transform_edt(grown, sampling=spacing_mm) > radius_mm
     return np.asarray(closed[tuple(slice(before, -after) for before, after in pad)])
+
+
+def _opened(mask: BoolArray, spacing_mm: npt.NDArray[np.float64], radius_mm: float) -> BoolArray:
+    """Morphological opening by a ball, by distances."""
+    if not mask.any():
+        return mask
+    core = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing_mm)[1:-1, 1:-1, 1:-1] > radius_mm
+    if not core.any():
+        return np.asarray(core)
+    return np.asarray(mask & (ndimage.distance_transform_edt(~core, sampling=spacing_mm) <= radius_mm))
 
 
 def _mirrored(mask: BoolArray) -> BoolArray:
