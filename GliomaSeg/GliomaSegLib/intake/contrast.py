@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
 from scipy import ndimage
 
 from .normalisation import channel_scale, foreground_mask
@@ -84,7 +83,7 @@ def common_resolution(one: Grid, two: Grid) -> Grid:
 def _small_and_bright(values: FloatArray, inside: npt.NDArray[np.bool_], grid: Grid) -> FloatArray:
     """White top-hat of the values on the scale of what is ``inside``; along thick slices nothing is small."""
     scaled = channel_scale(values[inside], "robust").apply(values)
-    image = sitk.GetImageFromArray(np.where(inside, scaled, np.float32(0)))
-    reach = [int(_VESSEL_MM / spacing + 1e-6) for spacing in grid.spacing_mm]
-    top_hat = sitk.WhiteTopHat(image, reach, sitk.sitkBox)
-    return np.asarray(sitk.GetArrayFromImage(top_hat), dtype=np.float32)
+    # scipy's, because SimpleITK 2.5's top-hat with a box crashed on thick slices.
+    edges = [2 * int(_VESSEL_MM / spacing + 1e-6) + 1 for spacing in grid.spacing_mm[::-1]]
+    picture = np.where(inside, scaled, np.float32(0))
+    return np.asarray(ndimage.white_tophat(picture, size=edges), dtype=np.float32)
