@@ -52,7 +52,9 @@ def test_held_out_cases_were_not_trained_on(description: ModelDescription) -> No
     assert not set(description.facts["held_out"]) & set(description.facts["trained_on"])
 
 
-def test_windows_agree_with_one_pass(description: ModelDescription, prepared: NetworkInput) -> None:
+def test_windows_agree_with_one_pass_or_their_agreement_is_told(
+    description: ModelDescription, prepared: NetworkInput
+) -> None:
     network = load_network(description)
     memory = description.bytes_per_voxel
     whole = predict(network, prepared, InferenceOptions(torch.device("cpu"), bytes_per_voxel=memory))
@@ -61,7 +63,15 @@ def test_windows_agree_with_one_pass(description: ModelDescription, prepared: Ne
     )
     assert whole.window is None and tiled.window == 64
     same = whole.probabilities.argmax(0) == tiled.probabilities.argmax(0)
-    assert same[prepared.brain].mean() >= 0.995
+    agreement = same[prepared.brain].mean()
+    if description.network.norm == "batch":
+        assert agreement >= 0.995
+        return
+    # Instance norm takes its statistics from each window: that can't be promised, only measured and told.
+    told = description.facts["inference"]["window_agreement"]
+    assert told["window"] == 64 and 0.5 < told["least"] <= 1
+    assert agreement > told["least"] - 0.1
+    assert any("labels may differ" in warning for warning in tiled.warnings) and not whole.warnings
 
 
 def test_folding_does_not_change_the_labels(description: ModelDescription, prepared: NetworkInput) -> None:
