@@ -27,7 +27,8 @@ def enhancement_ratio(study: Study, brain: Volume | None = None) -> float | None
 
     Small bright things are what a white top-hat of ``_VESSEL_MM`` leaves of each picture, both on the coarser
     one's resolution and on one scale of intensities. Mean of the most positive 0.5% of their differences over
-    that of the most negative 0.5%; above 1 when T1c is the later one. None without both sequences.
+    that of the most negative 0.5%; above 1 when T1c is the later one. None without both sequences,
+    and where no two axes are fine enough to show vessels.
     """
     if not {"t1", "t1c"} <= set(study.volumes):
         return None
@@ -35,6 +36,8 @@ def enhancement_ratio(study: Study, brain: Volume | None = None) -> float | None
     grid = common_resolution(t1.grid, t1c.grid)
     before, after = resample(t1, grid), resample(t1c, grid)
     spacing = grid.spacing_mm[::-1]
+    if sum(edge > 1 for edge in _edges(grid)) < 2:
+        return None
     head = foreground_mask([before, after], spacing) if brain is None else resample(brain, grid) > 0.5
     boxes = ndimage.find_objects(head.astype(np.int8))
     if not boxes:
@@ -84,6 +87,10 @@ def _small_and_bright(values: FloatArray, inside: npt.NDArray[np.bool_], grid: G
     """White top-hat of the values on the scale of what is ``inside``; along thick slices nothing is small."""
     scaled = channel_scale(values[inside], "robust").apply(values)
     # scipy's, because SimpleITK 2.5's top-hat with a box crashed on thick slices.
-    edges = [2 * int(_VESSEL_MM / spacing + 1e-6) + 1 for spacing in grid.spacing_mm[::-1]]
     picture = np.where(inside, scaled, np.float32(0))
-    return np.asarray(ndimage.white_tophat(picture, size=edges), dtype=np.float32)
+    return np.asarray(ndimage.white_tophat(picture, size=_edges(grid)), dtype=np.float32)
+
+
+def _edges(grid: Grid) -> list[int]:
+    """Edges (z, y, x) in voxels of the box that vessels fit into; 1 where voxels are as large as vessels."""
+    return [2 * int(_VESSEL_MM / spacing + 1e-6) + 1 for spacing in grid.spacing_mm[::-1]]

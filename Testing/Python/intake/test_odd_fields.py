@@ -110,7 +110,11 @@ def test_segment_gives_labels_on_the_field_itself(name: str, tiny_model: Path, t
     # A voxel of the network's is 4 mm; labels may reach over the brain's rim by one of them.
     reach = tuple(axis + 8.0 for axis in BRAIN_MM)
     assert not sitk.GetArrayFromImage(labels)[~ellipsoid(grid, reach)].any()
-    assert json.loads((tmp_path / "out" / "run.json").read_text())["warnings"] == []
+    warnings = json.loads((tmp_path / "out" / "run.json").read_text())["warnings"]
+    if grid.shape[0] < 6:
+        assert warnings and all("too few slices to align by" in warning for warning in warnings)
+    else:
+        assert warnings == []
 
 
 def test_a_field_with_hardly_any_brain_is_refused_with_a_sentence(
