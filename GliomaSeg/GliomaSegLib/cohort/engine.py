@@ -192,20 +192,25 @@ class QueueEngine(Engine):
         from distributed import Client
 
         kind, settings = read_queue_file(self.file)
-        # Where the file says nothing, dask-jobqueue's own defaults of that queue stand.
-        with dask.config.set({f"jobqueue.{kind}.{key}": value for key, value in settings.items()}):
-            try:
-                self.cluster = getattr(dask_jobqueue, _QUEUES[kind])(
-                    scheduler_options={"allowed_failures": self.retries}
-                )
-            except (ValueError, TypeError, OSError) as error:
-                raise InputRefused(f"{self.file.name} does not describe a {kind} queue: {error}.") from error
+        # Where the file says nothing, dask-jobqueue's own defaults stand. The settings stay until
+        # the end: each job reads them when it is made.
+        self._settings = dask.config.set({f"jobqueue.{kind}.{key}": v for key, v in settings.items()})
+        try:
+            self.cluster = getattr(dask_jobqueue, _QUEUES[kind])(
+                scheduler_options={"allowed_failures": self.retries}
+            )
+            self.cluster.job_script()  # what is missing shows here, before anybody waits for a job
+        except (ValueError, TypeError, OSError) as error:
+            self._settings.__exit__(None, None, None)
+            told = str(error).partition("\n")[0].partition(", for example")[0]
+            raise InputRefused(f"{self.file.name} does not describe a {kind} queue: {told}.") from error
         self.cluster.scale(jobs=self.jobs)
         return Client(self.cluster)
 
     def close(self) -> None:
         super().close()
         _quiet(self.cluster.close)
+        self._settings.__exit__(None, None, None)
 
 
 def read_queue_file(file: Path) -> tuple[str, dict[str, Any]]:
