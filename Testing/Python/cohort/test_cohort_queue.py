@@ -14,7 +14,7 @@ from GliomaSegLib.cli import main
 SBATCH = """#!/bin/sh
 for last; do :; done
 cp "$last" "$LOG/job"
-setsid sh "$last" > "$LOG/worker" 2>&1 &
+setsid sh "$LOG/job" > "$LOG/worker" 2>&1 &
 echo "Submitted batch job $!"
 """
 SCANCEL = """#!/bin/sh
