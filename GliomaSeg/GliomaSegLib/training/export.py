@@ -28,7 +28,7 @@ from GliomaSegLib.provenance import peak_memory_mb
 spec, edge = NetworkSpec.from_dict(json.loads(sys.argv[1])), int(sys.argv[2])
 network = folded(build_network(spec, 0))
 with torch.inference_mode():
-    network(torch.zeros(1, spec.in_channels, 32, 32, 32))
+    network(torch.zeros(1, spec.in_channels, 16, 16, 32))
     before = peak_memory_mb()
     torch.softmax(network(torch.zeros(1, spec.in_channels, edge, edge, edge)), 1)
 print(peak_memory_mb() - before)

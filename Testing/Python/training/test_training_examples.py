@@ -7,7 +7,7 @@ import importlib
 
 import pytest
 
-NAMES = ["errors", "labels", "model.network", "training.cases", "training.validation"]
+NAMES = ["errors", "labels", "model.spec", "training.cases", "training.validation"]
 
 
 @pytest.mark.parametrize("name", NAMES)
