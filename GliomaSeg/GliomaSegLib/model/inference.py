@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -182,8 +183,9 @@ def _placed(network: GliomaNetwork, options: InferenceOptions) -> GliomaNetwork:
     if options.device.type != "cuda":
         return network.to(options.device, torch.float32)
     number_type = torch.float16 if options.half_now else torch.float32
-    network = network.to(options.device, number_type)
-    return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    # torch's own types leave channels_last_3d out in some versions and not in others.
+    placed: Any = network.to(options.device, number_type)
+    return cast(GliomaNetwork, placed.to(memory_format=torch.channels_last_3d))
 
 
 def _sent(array: npt.NDArray, device: torch.device) -> torch.Tensor:
