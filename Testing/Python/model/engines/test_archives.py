@@ -173,7 +173,7 @@ def test_a_damaged_archive_is_refused_or_right_and_stays_inside(tmp_path: Path, 
     assert {path for path in outside.rglob("*") if folder not in (path, *path.parents)} == {outside / "in"}
 
 
-# Python's zipfile cuts a name at NUL when it writes, and can't write the empty rest of one that begins with it.
+# Python's zipfile cuts names at NUL, and can't write the empty rest of one that begins with it.
 names = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1, max_size=25).filter(
     lambda name: not name.startswith("\0")
 )
