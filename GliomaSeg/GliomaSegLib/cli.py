@@ -12,10 +12,11 @@ from pathlib import Path
 from . import __version__
 from .cli_cohort import COHORT_VERBS
 from .cli_models import MODELS_VERBS
-from .cli_numbers import positive, window
+from .cli_numbers import positive
 from .cli_results import RESULT_VERBS
+from .cli_segment import add_segment
 from .errors import Cancelled, GliomaSegError, OutOfMemory
-from .intake.volume import ROLE_NAMES, ROLES
+from .intake.volume import ROLES
 from .model.devices import is_out_of_memory
 from .progress import MODES, cancelled_by_signals
 
@@ -118,78 +119,6 @@ def _synthesise(arguments: argparse.Namespace) -> None:
     write_cases(sources, arguments.output, arguments.count, arguments.seed, arguments.spacing)
 
 
-def _add_segment(parser: argparse.ArgumentParser) -> None:
-    for role in ROLES:
-        parser.add_argument(
-            f"--{role}",
-            type=Path,
-            metavar="P",
-            help=f"{ROLE_NAMES[role]}: NIfTI, NRRD or MHA file, DICOM folder, or one file of a DICOM series",
-        )
-    parser.add_argument(
-        "--study", type=Path, metavar="DIR", help="folder of an exam, in which the other sequences are found"
-    )
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the result")
-    parser.add_argument(
-        "--reference",
-        choices=ROLES,
-        help="the labels come on this sequence's grid (default t1c, flair without t1c)",
-    )
-    parser.add_argument(
-        "--registration",
-        choices=("auto", "off"),
-        default="auto",
-        help="move each sequence onto the reference, or take them as aligned (default auto)",
-    )
-    parser.add_argument(
-        "--brain-mask",
-        default="auto",
-        metavar="auto|off|FILE",
-        help="find the brain where the skull shows, take none, or use a mask (default auto)",
-    )
-    parser.add_argument(
-        "--model",
-        default="",
-        metavar="NAME|DIR[,...]",
-        help="a listed model or a model folder; several are averaged",
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default auto)")
-    parser.add_argument(
-        "--engine",
-        default="auto",
-        metavar="auto|torch|openvino|...",
-        help="what runs the model (default: openvino on a processor where it is installed, else torch)",
-    )
-    parser.add_argument(
-        "--precision",
-        choices=("auto", "full"),
-        default="auto",
-        help="full: float32; auto: fewer bits where they are known to lose nothing (default auto)",
-    )
-    parser.add_argument(
-        "--mirror", action="store_true", help="average with the left-right mirror image, half as fast"
-    )
-    parser.add_argument(
-        "--window", type=window, metavar="N", help="slide a window of N voxels instead of one pass"
-    )
-    parser.add_argument("--threads", type=positive, metavar="N", help="processor threads (default: all)")
-    parser.add_argument(
-        "--keep-identity",
-        action="store_true",
-        help="copy the patient's name, ID and dates into DICOM results and the report",
-    )
-    parser.add_argument(
-        "--probabilities",
-        action="store_true",
-        help="write each structure's probability, too (for export-dicom-seg --fractional)",
-    )
-    parser.add_argument(
-        "--progress", choices=MODES, help="how to show progress (default: a bar on a terminal)"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing result")
-    parser.add_argument("--cancel-file", type=Path, metavar="F", help="stop soon after this file appears")
-
-
 def _add_roles(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder of DICOM series or volume files")
 
@@ -270,7 +199,7 @@ def _add_synthesise(parser: argparse.ArgumentParser) -> None:
 
 
 _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Verb]] = {
-    "segment": ("segment one study", _add_segment, _segment),
+    "segment": ("segment one study", add_segment, _segment),
     "roles": ("say which series of an exam is which sequence, and why", _add_roles, _roles),
     "demo": ("segment a simulated post-treatment case", _add_demo, _demo),
     "train": ("train a model", _add_train, _train),
