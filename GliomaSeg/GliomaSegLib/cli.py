@@ -14,7 +14,7 @@ from .cli_cohort import COHORT_VERBS
 from .cli_models import MODELS_VERBS
 from .cli_numbers import positive
 from .cli_results import RESULT_VERBS
-from .cli_segment import add_segment
+from .cli_segment import add_segment, method_of
 from .errors import Cancelled, GliomaSegError, OutOfMemory
 from .intake.volume import ROLES
 from .model.devices import is_out_of_memory
@@ -32,20 +32,11 @@ def _segment(arguments: argparse.Namespace) -> None:
     options = SegmentOptions(
         study=arguments.study,
         reference=arguments.reference,
-        registration=arguments.registration,
-        brain_mask=arguments.brain_mask,
-        model=arguments.model,
-        device=arguments.device,
-        engine=arguments.engine,
-        precision=arguments.precision,
-        mirror=arguments.mirror,
-        window=arguments.window,
-        threads=arguments.threads,
         keep_identity=arguments.keep_identity,
         probabilities=arguments.probabilities,
         overwrite=arguments.overwrite,
-        progress=arguments.progress,
         cancel_file=arguments.cancel_file,
+        **method_of(arguments),
     )
     result = segment(paths, arguments.output, options)
     remember_run(arguments.model, result.run)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .cli_numbers import count, positive, window
+from .cli_numbers import count, positive
+from .cli_segment import add_method, method_of
 from .errors import UsageError
-from .progress import MODES
 
 if TYPE_CHECKING:
     from .cohort.engine import Engine
@@ -39,18 +39,7 @@ def _cohort(arguments: argparse.Namespace) -> None:
 
     for note in notes:
         say_on_stderr(f"Note: {note}")
-    options = SegmentOptions(
-        registration=arguments.registration,
-        brain_mask=arguments.brain_mask,
-        model=arguments.model,
-        device=arguments.device,
-        engine=arguments.engine,
-        precision=arguments.precision,
-        mirror=arguments.mirror,
-        window=arguments.window,
-        threads=arguments.threads,
-        progress=arguments.progress,
-    )
+    options = SegmentOptions(**method_of(arguments))
     cohort = Cohort(studies, arguments.output, options, arguments.retries)
     run_cohort(cohort, lambda: _engine(arguments), say_on_stderr)
 
@@ -101,11 +90,7 @@ def _add_cohort(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="list what would run, with roles and reasons")
     _add_engine(parser)
-    parser.add_argument("--model", default="", metavar="NAME|DIR", help="bundled model or a model folder")
-    parser.add_argument("--mirror", action="store_true", help="average with the mirror image, half as fast")
-    parser.add_argument("--window", type=window, metavar="N", help="slide a window of N voxels")
-    parser.add_argument("--registration", choices=("auto", "off"), default="auto", help="as in segment")
-    parser.add_argument("--brain-mask", choices=("auto", "off"), default="auto", help="as in segment")
+    add_method(parser, one_mask=False)
     parser.add_argument(
         "--hash-ids", action="store_true", help="subjects and sessions become salted hashes (DICOM: always)"
     )
@@ -115,7 +100,6 @@ def _add_cohort(parser: argparse.ArgumentParser) -> None:
         metavar="F",
         help="the secret salt, made if missing (default: in the output)",
     )
-    parser.add_argument("--progress", choices=MODES, help="how to show progress (default: a bar)")
 
 
 def _add_engine(parser: argparse.ArgumentParser) -> None:
@@ -132,15 +116,6 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--retries", type=count, default=2, metavar="N", help="more tries after lost workers, memory (2)"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default auto)")
-    parser.add_argument(
-        "--engine",
-        default="auto",
-        metavar="auto|torch|openvino|...",
-        help="what runs the model (as in segment)",
-    )
-    parser.add_argument("--precision", choices=("auto", "full"), default="auto", help="as in segment")
-    parser.add_argument("--threads", type=positive, metavar="N", help="processor threads of one study")
 
 
 COHORT_VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Verb]] = {

@@ -1,9 +1,10 @@
-"""What ``gliomaseg segment`` can be told."""
+"""What ``gliomaseg segment`` can be told, and of that what ``gliomaseg cohort`` can be told too."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from .cli_numbers import positive, window
 from .intake.volume import ROLE_NAMES, ROLES
@@ -28,24 +29,49 @@ def add_segment(parser: argparse.ArgumentParser) -> None:
         choices=ROLES,
         help="the labels come on this sequence's grid (default t1c, flair without t1c)",
     )
+    add_method(parser, one_mask=True)
+    _add_results(parser)
+
+
+METHOD = (
+    "registration",
+    "brain_mask",
+    "model",
+    "device",
+    "engine",
+    "precision",
+    "mirror",
+    "window",
+    "threads",
+    "progress",
+)
+"""What :func:`add_method` adds, by the names that ``SegmentOptions`` has for it."""
+
+
+def method_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The values of :func:`add_method`'s options, for ``SegmentOptions``."""
+    return {name: getattr(arguments, name) for name in METHOD}
+
+
+def add_method(parser: argparse.ArgumentParser, one_mask: bool) -> None:
+    """How studies are segmented, one or many: preparation, model, and what runs it.
+
+    ``one_mask``: whether a mask file makes sense, which belongs to one study.
+    """
     parser.add_argument(
         "--registration",
         choices=("auto", "off"),
         default="auto",
         help="move each sequence onto the reference, or take them as aligned (default auto)",
     )
+    what = "find the brain where the skull shows, take none"
     parser.add_argument(
         "--brain-mask",
+        choices=None if one_mask else ("auto", "off"),
         default="auto",
-        metavar="auto|off|FILE",
-        help="find the brain where the skull shows, take none, or use a mask (default auto)",
+        metavar="auto|off|FILE" if one_mask else None,
+        help=f"{what}, or use a mask (default auto)" if one_mask else f"{what} (default auto)",
     )
-    _add_network(parser)
-    _add_results(parser)
-
-
-def _add_network(parser: argparse.ArgumentParser) -> None:
-    """Which model, and what runs it."""
     parser.add_argument(
         "--model",
         default="",
@@ -71,11 +97,16 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--window", type=window, metavar="N", help="slide a window of N voxels instead of one pass"
     )
-    parser.add_argument("--threads", type=positive, metavar="N", help="processor threads (default: all)")
+    parser.add_argument(
+        "--threads", type=positive, metavar="N", help="processor threads of one study (default: all)"
+    )
+    parser.add_argument(
+        "--progress", choices=MODES, help="how to show progress (default: a bar on a terminal)"
+    )
 
 
 def _add_results(parser: argparse.ArgumentParser) -> None:
-    """What is written, and how the run is followed and stopped."""
+    """What is written, and how the run is stopped."""
     parser.add_argument(
         "--keep-identity",
         action="store_true",
@@ -85,9 +116,6 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
         "--probabilities",
         action="store_true",
         help="write each structure's probability, too (for export-dicom-seg --fractional)",
-    )
-    parser.add_argument(
-        "--progress", choices=MODES, help="how to show progress (default: a bar on a terminal)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing result")
     parser.add_argument("--cancel-file", type=Path, metavar="F", help="stop soon after this file appears")

@@ -103,7 +103,8 @@ class Recipe:
     validations. ``early_stopping``: validations without
     improvement before stopping (0: never). ``ema``: decay of the averaged weights (0: none).
     ``freeze_norm_from``: share of the steps after which batch norm uses fixed statistics (1: never), so that
-    training sees what inference will see; ``norm_cases`` cases make these statistics.
+    training sees what inference will see; ``norm_cases`` cases make these statistics. ``precision``: mixed
+    (half precision where the hardware multiplies it) or float32.
     """
 
     name: str = "unnamed"
@@ -117,6 +118,7 @@ class Recipe:
     ema: float = 0.99
     freeze_norm_from: float = 0.6
     norm_cases: int = 20
+    precision: str = "mixed"
     validation: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
@@ -134,6 +136,7 @@ class Recipe:
             _check(getattr(self, name) >= 1, f"{name} must be at least 1")
         for name in ("seed", "early_stopping", "synthetic_cases"):
             _check(getattr(self, name) >= 0, f"{name} must be at least 0")
+        _check(self.precision in {"mixed", "float32"}, "precision must be mixed or float32")
         _check(0 <= self.ema < 1, "ema must be at least 0 and below 1")
         _check(0 <= self.freeze_norm_from <= 1, "freeze_norm_from must be from 0 to 1")
         _check(len(self.patch) in {0, 3} and all(p >= 1 for p in self.patch), "patch must be three numbers")

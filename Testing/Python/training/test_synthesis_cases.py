@@ -12,9 +12,13 @@ import pytest
 from GliomaSegLib.errors import InputRefused
 from GliomaSegLib.labels import CLASS_NAMES
 from GliomaSegLib.training.synthesis import Sources, SyntheticCase, find_sources, synthesise_case
+from GliomaSegLib.training.synthesis.anatomy import background
 from GliomaSegLib.training.synthesis.cases import KINDS
+from GliomaSegLib.training.synthesis.distractors import add_sclerosis
+from GliomaSegLib.training.synthesis.fields import distance_mm
+from GliomaSegLib.training.synthesis.painting import palette
 
-HELD_OUT = ("BraTS2021_01478", "BraTS2021_01481", "patient19")
+HELD_OUT = ("BraTS2021_01478", "BraTS2021_01481", "patient19", "patient01")
 NUMBER = {name: number for number, name in enumerate(CLASS_NAMES)}
 
 
@@ -29,7 +33,7 @@ def all_sources() -> Sources:
 @pytest.fixture(scope="module")
 def sources(all_sources: Sources) -> Sources:
     """One brain with a tumour, one without, one label map: quick to load."""
-    real = tuple(s for s in all_sources.real if "01484" in s.name or "MS" in s.name)
+    real = tuple(s for s in all_sources.complete if "01484" in s.name or "MS" in s.name)
     return replace(all_sources, real=real, label_maps=all_sources.label_maps[:1], icbm=False)
 
 
@@ -89,6 +93,34 @@ def test_enhancing_tissue_is_brighter_after_contrast(cases: list[SyntheticCase])
         drowned += [case.source] if ratio["t1c"] <= ratio["t1"] else []
         checked += 1
     assert checked >= 4 and len(drowned) <= 1, drowned
+
+
+@pytest.mark.long
+@pytest.mark.data
+def test_scans_without_contrast_get_a_t1c_or_go_without(all_sources: Sources) -> None:
+    native = tuple(s for s in all_sources.real if s.native)
+    only = replace(all_sources, real=native[:1], label_maps=(), icbm=False)
+    made = [synthesise_case(only, seed, 4.0) for seed in range(12)]
+    assert {case.source for case in made} == {native[0].name}
+    assert {len(case.volumes) for case in made} == {3, 4}
+    assert all("t1c" in c.volumes for c in made if len(c.volumes) == 4)
+    assert any(not case.labels.any() for case in made) and any(case.labels.any() for case in made)
+
+
+@pytest.mark.data
+def test_sclerosis_brightens_white_matter_and_stays_off_the_lesion(sources: Sources) -> None:
+    source = next(s for s in sources.real if s.labels_path is None)
+    ground = background(source, 4.0, keep_tumour=False)
+    tones = palette(ground.volumes, ground.anatomy, ground.medians)
+    lesion = np.zeros_like(ground.labels, dtype=bool)
+    lesion[tuple(n // 2 for n in lesion.shape)] = True
+    volumes = {role: volume.copy() for role, volume in ground.volumes.items()}
+    free = ground.anatomy.brain & (distance_mm(lesion, 4.0, 12.0) > 6.0)
+    add_sclerosis(np.random.default_rng(3), volumes, ground.anatomy, free, tones)
+    brighter = volumes["flair"] > ground.volumes["flair"] + 0.1 * tones.white["flair"]
+    assert 0.5 < brighter.sum() * 0.064 < 80.0
+    assert not brighter[~free].any()
+    assert (volumes["t1"] <= ground.volumes["t1"]).all() and (volumes["t1"] < ground.volumes["t1"]).any()
 
 
 def test_a_folder_without_scans_is_refused(tmp_path: Path) -> None:

@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
-from ...intake.volume import Grid
-from .anatomy import FLUID, Background, background
+from ...intake.volume import ROLES, Grid
+from .anatomy import FLUID, GREY, Background, background
 from .artefacts import drop_sequence, spoil
+from .distractors import add_distractors, add_vessels
 from .fields import FloatArray
 from .geometry import Push, bend, sampling_points
 from .label_maps import load_icbm, load_label_map
 from .layout import Layout, choose_centre, lay_out, radius_mm
 from .operation import operate, relieved
-from .painting import add_distractors, paint, palette
+from .painting import paint, palette
 from .plan import LesionPlan, draw_plans
 from .rendering import rendered_background
 from .sources import RealSource, Sources
@@ -24,7 +25,7 @@ from .transplant import graft, place_lesion, shape_only
 KINDS: dict[str, float] = {"painted": 0.4, "operated": 0.14, "transplanted": 0.13, "label_map": 0.33}
 """Share of each kind of case."""
 
-WIDE_VENTRICLE_CHANCE = 0.3
+WIDE_VENTRICLE_CHANCE = 0.4
 """How often the ventricles are widened before a lesion is painted."""
 
 MISSING_CHANCE = 0.12
@@ -83,7 +84,8 @@ def _finish(
     if rng.random() < 0.5:
         volumes = {role: np.ascontiguousarray(v[:, :, ::-1]) for role, v in volumes.items()}
         labels, brain = np.ascontiguousarray(labels[:, :, ::-1]), np.ascontiguousarray(brain[:, :, ::-1])
-    volumes = drop_sequence(rng, volumes, MISSING_CHANCE)
+    if len(volumes) == len(ROLES):
+        volumes = drop_sequence(rng, volumes, MISSING_CHANCE)
     grid = _isotropic_grid(labels.shape, ground.anatomy.spacing_mm)
     return SyntheticCase(volumes, np.where(brain, labels, 0).astype(np.uint8), brain, grid, kind, ground.name)
 
@@ -91,12 +93,33 @@ def _finish(
 def _painted_case(rng: np.random.Generator, sources: Sources, spacing_mm: float) -> SyntheticCase:
     """A simulated lesion in a real brain, away from or instead of the brain's own tumour.
 
-    Brains without a tumour are taken three times as often as each other one: nothing was filled in there.
+    Four-contrast brains without a tumour are taken three times as often as each other one: nothing was
+    filled in there.
     """
-    whole = tuple(source for source in sources.real if source.labels_path is None)
+    whole = tuple(source for source in sources.complete if source.labels_path is None)
     source = _pick(rng, sources.real + 2 * whole)
     ground = background(source, spacing_mm, keep_tumour=bool(rng.random() < 0.15))
-    return _with_simulated_lesion(rng, ground, "painted")
+    if not source.native:
+        return _with_simulated_lesion(rng, ground, "painted")
+    if rng.random() < 0.25:
+        return _finish(rng, ground, ground.volumes, ground.labels, "painted")
+    made = _with_simulated_lesion(rng, _with_contrast(rng, ground), "painted")
+    if rng.random() < 0.3 and len(made.volumes) == len(ROLES):
+        made.volumes.pop("t1c")
+    return made
+
+
+def _with_contrast(rng: np.random.Generator, ground: Background) -> Background:
+    """A scan taken without contrast with a T1c made of its T1: what enhances in a healthy head is added."""
+    t1, anatomy = ground.volumes["t1"], ground.anatomy
+    noise = palette(ground.volumes, anatomy, ground.medians).noise["t1"]
+    grain = ndimage.gaussian_filter(rng.standard_normal(t1.shape, dtype=np.float32), 0.45)
+    grey = 1 + float(rng.uniform(0.0, 0.08)) * (anatomy.tissue == GREY)
+    made = np.maximum(t1 * grey + np.float32(1.5 * noise) * grain, 0) * anatomy.brain
+    volumes = {**ground.volumes, "t1c": made.astype(np.float32)}
+    ground = replace(ground, volumes=volumes, medians={**ground.medians, "t1c": ground.medians["t1"]})
+    add_vessels(rng, volumes, anatomy, anatomy.brain, palette(volumes, anatomy, ground.medians))
+    return ground
 
 
 def _label_map_case(rng: np.random.Generator, sources: Sources, spacing_mm: float) -> SyntheticCase:
@@ -150,7 +173,7 @@ def _with_wide_ventricle(rng: np.random.Generator, ground: Background) -> Backgr
         return ground
     places = np.argwhere(ventricle)
     centre = places[int(rng.integers(len(places)))].astype(float)
-    push = Push(centre, float(rng.uniform(6.0, 14.0)), float(rng.uniform(2.0, 9.0)))
+    push = Push(centre, float(rng.uniform(6.0, 18.0)), float(rng.uniform(2.0, 11.0)))
     return bend(ground, sampling_points(rng, anatomy.brain.shape, anatomy.spacing_mm, 0.0, push))
 
 
@@ -170,7 +193,7 @@ def _operated(rng: np.random.Generator, ground: Background, kind: str) -> Synthe
 def _transplanted_case(rng: np.random.Generator, sources: Sources, spacing_mm: float) -> SyntheticCase:
     """A real lesion in another brain: grafted as it is, its shape painted afresh, or grafted and operated."""
     donor = background(_pick(rng, sources.with_tumour), spacing_mm, keep_tumour=True)
-    host = background(_pick(rng, sources.real), spacing_mm, keep_tumour=False)
+    host = background(_pick(rng, sources.complete), spacing_mm, keep_tumour=False)
     warp_mm = float(rng.uniform(0.5, 2.5))
     host = bend(host, sampling_points(rng, host.anatomy.brain.shape, spacing_mm, warp_mm, None))
     own, lesion = place_lesion(rng, donor, host)

@@ -51,7 +51,7 @@ def _follow(rng: np.random.Generator, material: Material, low: float, high: floa
 
 def cavity_fluid(rng: np.random.Generator, brain_fluid: dict[str, float]) -> Material:
     """Cavity fluid: like the brain's own ``brain_fluid`` (ratios by role), with protein, or bloody."""
-    kind = rng.choice(["clear", "protein", "bloody"], p=[0.78, 0.15, 0.07])
+    kind = rng.choice(["clear", "protein", "bloody"], p=[0.74, 0.19, 0.07])
     if kind == "clear":
         if rng.random() < 0.7:
             ratio = {role: brain_fluid[role] * float(rng.uniform(0.85, 1.15)) for role in ROLES}

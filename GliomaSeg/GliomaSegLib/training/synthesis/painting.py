@@ -8,8 +8,8 @@ import numpy as np
 from scipy import ndimage
 
 from . import materials
-from .anatomy import FLUID, GREY, WHITE, Anatomy
-from .fields import BoolArray, FloatArray, bounding_box, distance_mm, ellipsoid, rough_field
+from .anatomy import FLUID, WHITE, Anatomy
+from .fields import BoolArray, FloatArray, bounding_box, distance_mm, rough_field
 from .layout import ET, NETC, RC, SNFH, Layout
 from .materials import Material
 
@@ -185,81 +185,3 @@ def paint(
     if layout.labels.any():
         Painter(rng, painted, anatomy, tones, layout).paint()
     return painted
-
-
-def add_distractors(
-    rng: np.random.Generator, volumes: Volumes, anatomy: Anatomy, tones: Palette, away_from: BoolArray
-) -> None:
-    """Unlabelled look-alikes, in place: white-matter spots and caps (bright on FLAIR and T2), vessels and
-    choroid plexus (bright on T1c). Kept at least 6 mm from the lesion."""
-    spacing = anatomy.spacing_mm
-    free = anatomy.brain & (distance_mm(away_from, spacing, 8.0) > 6.0)
-    if rng.random() < 0.55:
-        _spots(rng, volumes, free & (anatomy.tissue == WHITE), tones, spacing)
-    if rng.random() < 0.4:
-        _caps(rng, volumes, anatomy, free, tones)
-    if rng.random() < 0.35:
-        _vessels(rng, volumes, anatomy, free, tones)
-
-
-def _brighten(volume: FloatArray, box: tuple[slice, ...], share: FloatArray, target: float) -> None:
-    view = volume[box]
-    view[...] = np.maximum(view, view + share * (target - view))
-
-
-def _spots(
-    rng: np.random.Generator, volumes: Volumes, room: BoolArray, tones: Palette, spacing: float
-) -> None:
-    """Bright spots of 1.5 to 6 mm radius in white matter, some dark on T1: a few, or in one of three cases as
-    many as multiple sclerosis leaves."""
-    places = np.flatnonzero(room)
-    if places.size == 0:
-        return
-    count = int(rng.integers(10, 40)) if rng.random() < 0.33 else int(rng.integers(1, 11))
-    reach = int(np.ceil(10.0 / spacing))
-    for start in rng.choice(places, count):
-        centre = np.array(np.unravel_index(start, room.shape))
-        box = tuple(slice(max(0, c - reach), c + reach + 1) for c in centre)
-        shape = room[box].shape
-        local = centre - [s.start for s in box]
-        radius = rng.uniform(1.5, 4.0) if rng.random() < 0.8 else rng.uniform(4.0, 6.0)
-        share = (
-            np.exp(-((ellipsoid(rng, shape, local.astype(float), spacing, 0.3) / radius) ** 2)) * room[box]
-        )
-        share = share.astype(np.float32)
-        _brighten(volumes["flair"], box, share, float(rng.uniform(1.2, 1.7)) * tones.white["flair"])
-        _brighten(volumes["t2"], box, share, float(rng.uniform(1.2, 2.0)) * tones.white["t2"])
-        if rng.random() < 0.5:
-            dark = np.float32(rng.uniform(0.05, 0.4)) * share
-            for role in ("t1", "t1c"):
-                volumes[role][box] *= 1 - dark
-
-
-def _caps(
-    rng: np.random.Generator, volumes: Volumes, anatomy: Anatomy, free: BoolArray, tones: Palette
-) -> None:
-    """Thin bright caps around the ventricles on both sides, as age and radiation leave them."""
-    ventricle = ndimage.binary_opening((anatomy.tissue == FLUID) & (anatomy.depth_mm > 16))
-    if not ventricle.any():
-        return
-    gap = distance_mm(ventricle, anatomy.spacing_mm, 14.0)
-    share = np.exp(-gap / rng.uniform(1.5, 3.5)) * (free & (anatomy.tissue >= GREY))
-    share = (share * rng.uniform(0.3, 0.9)).astype(np.float32)
-    whole = tuple(slice(None) for _ in range(3))
-    _brighten(volumes["flair"], whole, share, float(rng.uniform(1.2, 1.55)) * tones.white["flair"])
-    _brighten(volumes["t2"], whole, share, float(rng.uniform(1.15, 1.7)) * tones.white["t2"])
-
-
-def _vessels(
-    rng: np.random.Generator, volumes: Volumes, anatomy: Anatomy, free: BoolArray, tones: Palette
-) -> None:
-    """Vessels in the sulci and choroid plexus in the ventricles: thin, bright on T1c alone."""
-    if "t1c" not in volumes:
-        return
-    sheet = np.abs(rough_field(rng, free.shape, 14.0, anatomy.spacing_mm))
-    other = np.abs(rough_field(rng, free.shape, 14.0, anatomy.spacing_mm))
-    line = np.exp(-((sheet / 0.12) ** 2) - (other / 0.12) ** 2) * (free & (anatomy.tissue == FLUID))
-    whole = tuple(slice(None) for _ in range(3))
-    _brighten(
-        volumes["t1c"], whole, line.astype(np.float32), float(rng.uniform(1.2, 2.2)) * tones.white["t1c"]
-    )

@@ -28,7 +28,7 @@ class LesionPlan:
     heed_tissue: bool = True
 
 
-STYLES: dict[str, float] = {"treated": 0.64, "ring": 0.15, "solid": 0.1, "cystic": 0.06, "none": 0.05}
+STYLES: dict[str, float] = {"treated": 0.62, "ring": 0.15, "solid": 0.1, "cystic": 0.06, "none": 0.07}
 """Share of each style among painted lesions."""
 
 
@@ -109,5 +109,5 @@ def _treated(rng: np.random.Generator) -> LesionPlan:
         satellites=int(rng.choice([0, 1, 2], p=[0.75, 0.17, 0.08])) if et > 0 else 0,
         superficial=bool(rng.random() < 0.72),
         mass_effect=float(rng.uniform(-0.25, 0.1)),
-        heed_tissue=bool(rng.random() < 0.65),
+        heed_tissue=bool(rng.random() < 0.5),
     )

@@ -31,12 +31,16 @@ BRATS_SUFFIX = {"t1": "t1", "t1c": "t1ce", "t2": "t2", "flair": "flair"}
 
 @dataclass(frozen=True)
 class RealSource:
-    """One real scan: ``paths`` by role, ``labels_path`` in BraTS 2021 numbers or ``None`` without tumour."""
+    """One real scan: ``paths`` by role, ``labels_path`` in BraTS 2021 numbers or ``None`` without tumour.
+
+    ``native``: as the scanner gave it, with skull, each sequence on its own grid.
+    """
 
     name: str
     paths: tuple[tuple[str, Path], ...]
     labels_path: Path | None
     expert: bool
+    native: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,11 @@ class Sources:
     def with_tumour(self) -> tuple[RealSource, ...]:
         """The real scans that come with tumour labels."""
         return tuple(source for source in self.real if source.labels_path is not None)
+
+    @property
+    def complete(self) -> tuple[RealSource, ...]:
+        """The real scans that have all four sequences on one grid."""
+        return tuple(source for source in self.real if not source.native)
 
 
 @dataclass(frozen=True)
@@ -91,10 +100,31 @@ def find_sources(data: Path, exclude: Collection[str]) -> Sources:
         if kept(folder.name):
             paths = tuple((r, folder / f"{r}.nii.gz") for r in ROLES)
             real.append(RealSource(f"MS-{folder.name}", paths, None, expert=True))
+    for folder in sorted((data / "openms" / "native").glob("*")):
+        if kept(folder.name):
+            real.extend(_native_visits(folder))
     if not real:
         raise InputRefused(f"No real scan was found below {data.name}: give the folder that holds brats2021.")
     maps = tuple(path for path in sorted((data / "anatomy").glob("*.nii.gz")) if kept(path.name))
     return Sources(tuple(real), maps, icbm=kept("icbm"))
+
+
+NATIVE_SUFFIX = {"t1": "T1W", "t2": "T2W", "flair": "FLAIR"}
+
+
+def _native_visits(folder: Path) -> list[RealSource]:
+    """The visits of one person, without contrast."""
+    visits = sorted({path.name.split("_")[0] for path in folder.glob("*_T1W.nii.gz")})
+    return [
+        RealSource(
+            f"MS-{folder.name}-{visit}",
+            tuple((role, folder / f"{visit}_{suffix}.nii.gz") for role, suffix in NATIVE_SUFFIX.items()),
+            labels_path=None,
+            expert=True,
+            native=True,
+        )
+        for visit in visits
+    ]
 
 
 def lps_grid(image: sitk.Image, spacing_mm: float) -> Grid:
@@ -178,10 +208,13 @@ def load_scan(source: RealSource, spacing_mm: float) -> Scan:
     for _, path in source.paths:
         if not path.is_file():
             raise InputRefused(f"{path.name} is missing beside the other sequences of its scan.")
-    images = {role: sitk.ReadImage(str(path), sitk.sitkFloat32) for role, path in source.paths}
+    if source.native:
+        images, mask = _aligned(source)
+    else:
+        images, mask = {r: sitk.ReadImage(str(p), sitk.sitkFloat32) for r, p in source.paths}, None
     grid = lps_grid(images["t1"], spacing_mm)
     volumes = {role: np.maximum(resampled(image, grid), 0.0) for role, image in images.items()}
-    brain = brain_of(volumes, spacing_mm)
+    brain = brain_of(volumes, spacing_mm) if mask is None else resampled(mask, grid) > 0.5
     labels = np.zeros(grid.shape, dtype=np.uint8)
     if source.labels_path is not None:
         found = resampled_labels(sitk.ReadImage(str(source.labels_path)), grid)
@@ -193,3 +226,19 @@ def load_scan(source: RealSource, spacing_mm: float) -> Scan:
     return Scan(
         source.name, volumes, np.where(brain, labels[box], 0).astype(np.uint8), brain, crop_grid(grid, box)
     )
+
+
+def _aligned(source: RealSource) -> tuple[dict[str, sitk.Image], sitk.Image]:
+    """A native scan's sequences in T1's place, and the brain's mask: the same steps as before inference.
+
+    Raises `UsageError` when deepbet is missing.
+    """
+    from ...intake.alignment import align
+    from ...intake.brain import brain_mask
+    from ...intake.reading import read_study
+
+    study, _ = align(read_study(dict(source.paths), "t1"))
+    found = brain_mask(study).mask
+    if found is None:
+        raise InputRefused(f"No skull was found in {source.name}: expected a scan with it.")
+    return {role: volume.image() for role, volume in study.volumes.items()}, found.image()
