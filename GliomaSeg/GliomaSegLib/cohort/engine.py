@@ -262,15 +262,21 @@ def configured() -> Iterator[None]:
         "distributed.worker.memory.terminate": 0.95,
         "distributed.scheduler.worker-saturation": 1.0,
     }
-    logger = logging.getLogger(distributed.__name__)
-    level = logger.level
+    # A scheduler that went away is told of in our words; connections that die with it would add tracebacks.
+    # Dask gives some of its loggers, such as distributed.client, levels and handlers of their own.
+    families = (distributed.__name__, "asyncio", "tornado")
+    known = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in families]
+    loggers = [logging.getLogger(name) for name in sorted({*known, *families})]
+    levels = [logger.level for logger in loggers]
     if not os.environ.get("GLIOMASEG_DASK_LOG"):
-        logger.setLevel(logging.CRITICAL)
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
     try:
         with dask.config.set(settings):
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _quiet(close: Any) -> None:
