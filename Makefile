@@ -5,6 +5,7 @@
 #   make lint         ruff, mypy                     make format      rewrite as ruff wants it
 #   make bench-model  scores of the bundled model on the real scans in reach (DATA=folder) and on phantoms
 #   make release-model WEIGHTS=best.pt   weights, card, figures and pictures of the bundled model, all measured
+#                      LAST=best.pt ships these instead: the same recipe, trained on every case
 #   make bench        time and memory on this machine, beside nnU-Net's and MONAI's (about ten minutes)
 #   make quantise     the eight-bit graph of the bundled model, after its weights have changed (DATA=folder)
 #   make bench-cohort  scaling, overhead and tables of a cohort (PARTS=...); figures of Docs/scaling.md
@@ -70,7 +71,8 @@ FACTS ?= Utilities/release/gliomaseg-small.yaml
 RELEASE ?= --tune --picture Docs/model/failures.png --gap Docs/model/appearance_gap.md --readme README.md
 release-model: $(STAMP)
 	@test -n "$(WEIGHTS)" || { echo "Name the weights:  make release-model WEIGHTS=path/to/best.pt" >&2; exit 2; }
-	$(BIN)/python Utilities/release_model.py "$(WEIGHTS)" --facts $(FACTS) --data $(DATA) $(RELEASE)
+	$(BIN)/python Utilities/release_model.py "$(WEIGHTS)" --facts $(FACTS) --data $(DATA) $(RELEASE) \
+		$(if $(LAST),--last-run "$(LAST)")
 
 PARTS ?= throughput noop again rows
 bench-cohort: $(STAMP)

@@ -4,7 +4,9 @@
     python Utilities/quantise.py --model DIR --data DIR --phantoms 8
 
 Calibration takes the cases that ``model.json`` says were trained on, and half of the phantoms; the gate takes
-the cases held out, and the other half. Needs  pip install ".[quantise,demo]".
+the cases held out, and the other half. Where a last run was trained on all of them, the cases divide as its
+measured run divided them: the gate compares two precisions of the same weights, seen or not.
+Needs  pip install ".[quantise,demo]".
 """
 
 from __future__ import annotations
@@ -46,7 +48,8 @@ def main() -> int:
     arguments = parser.parse_args()
     description = read_description(find_model(arguments.model))
     real = find_cases([arguments.data]) if arguments.data and arguments.data.is_dir() else []
-    seen, held = (set(description.facts.get(key, ())) for key in ("trained_on", "held_out"))
+    split = description.measured_run or description.facts
+    seen, held = (set(split.get(key, ())) for key in ("trained_on", "held_out"))
     with tempfile.TemporaryDirectory() as folder:
         sets = [
             [case for case in real if case.name in names]

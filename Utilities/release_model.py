@@ -6,6 +6,10 @@ Exports float16 weights, fits the temperature (and with ``--tune`` offsets and s
 cases, scores real scans and phantoms through ``gliomaseg segment``, and writes model.json, MODEL_CARD.md,
 failures.png and a row of HISTORY.md. An existing model stays as it is until all is measured; called again
 with the same weights, an interrupted release goes on where it stopped. WEIGHTS may be a model folder, too.
+
+With ``--last-run LAST`` all this is done with WEIGHTS, and the weights of LAST are shipped in their place:
+the same recipe and number of steps, trained on every case. model.json, card, history and README then say
+whose figures they quote; the release stops when LAST finds less of simulated whole tumours than WEIGHTS.
 """
 
 from __future__ import annotations
@@ -27,6 +31,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     add = parser.add_argument
     add("weights", type=Path, metavar="WEIGHTS", help="best.pt, checkpoint.pt or a model folder")
+    add(
+        "--last-run",
+        type=Path,
+        metavar="LAST",
+        help="best.pt or checkpoint.pt to ship: WEIGHTS' recipe, all cases",
+    )
     add("--facts", type=Path, default=CHECKOUT / "Utilities" / "release" / "gliomaseg-small.yaml")
     add("--data", type=Path, required=True, help="folder with the real scans")
     add("--output", type=Path, help="model folder (default: the bundled one of that name)")

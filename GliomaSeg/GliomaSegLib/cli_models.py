@@ -86,7 +86,16 @@ def _told_lines(facts: dict[str, Any]) -> list[str]:
         lines.append(f"imported: {told.get('imported')} from {_words(told.get('source'))}; {trust}")
     for entry in facts.get("training_data") or []:
         lines.append(f"trained on: {_words(entry)}")
-    lines.append(f"measured scores: {len(facts.get('scores') or [])} (models info NAME --json has them)")
+    run = facts.get("measured_run")
+    whose = ", of a held-out run and not of these weights" if run else ""
+    count = len(facts.get("scores") or [])
+    lines.append(f"measured scores: {count}{whose} (models info NAME --json has them)")
+    if isinstance(run, dict):
+        lines += [
+            f"held-out run, {name}: {_words(run[key])}"
+            for key, name in (("about", "what it is"), ("trained_on", "trained on"), ("held_out", "held out"))
+            if run.get(key)
+        ]
     return lines
 
 

@@ -27,9 +27,11 @@ def cost_of_missing(description: ModelDescription, role: str) -> str:
     change = description.change_without(role, WHOLE_TUMOUR.abbreviation)
     if change > -0.1:
         return ""
+    # The card of weights from a last run quotes the run that held cases out.
+    whose = ", measured with its held-out run" if description.measured_run else ""
     return (
         f"Without {ROLE_NAMES[role]} this model finds far less: whole-tumour Dice fell by {-change:.2f} "
-        "on the scans of its model card."
+        f"on the scans of its model card{whose}."
     )
 
 

@@ -6,6 +6,8 @@ Real cases are marked seen or held out, as ``model.json`` says. Phantoms are sim
 which shares no code with the synthesis that training uses: in the ICBM152 brain, and in a real brain without
 tumour that the model has not seen (``--in-real-brain``). A third set paints experts' contours of real tumours
 into that brain (``--expert-shape``). A run that was interrupted goes on where it stopped.
+
+Weights of a last run have seen every real case, and the brain of the second and third set: the tables say so.
 """
 
 from __future__ import annotations
@@ -14,51 +16,48 @@ import argparse
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+from bench_scored import (
+    EXPERT_SHAPE,
+    IN_REAL_BRAIN,
+    REAL,
+    SIMULATED,
+    WITHOUT_TUMOUR,
+    Scored,
+    case_table,
+    from_plain,
+    plain,
+    summary_table,
+)
 
 from GliomaSegLib.evaluation import phantom
-from GliomaSegLib.evaluation.lesionwise import RegionScore, score_case
+from GliomaSegLib.evaluation.lesionwise import score_case
 from GliomaSegLib.evaluation.phantom import ICBM152, phantom_name, write_phantom
 from GliomaSegLib.evaluation.phantom.expert_shape import render_expert_shape
 from GliomaSegLib.evaluation.phantom.writing import write_rendered
 from GliomaSegLib.intake.label_maps import read_label_map
 from GliomaSegLib.intake.volume import Grid
-from GliomaSegLib.model.weights import DEFAULT_MODEL, MODEL_FILE, file_sha256, find_model, read_description
+from GliomaSegLib.model.weights import (
+    DEFAULT_MODEL,
+    MODEL_FILE,
+    ModelDescription,
+    file_sha256,
+    find_model,
+    read_description,
+)
 from GliomaSegLib.pipeline import NIFTI, SegmentOptions, segment
 from GliomaSegLib.training.cases import CaseFiles, case_labels, find_cases
 
-REGIONS = ("WT", "TC", "SNFH", "NETC", "ET", "RC")
-REAL, WITHOUT_TUMOUR = "real", "real without tumour"
-SIMULATED = "simulated (second renderer)"
-IN_REAL_BRAIN = "simulated in a real brain (second renderer)"
-EXPERT_SHAPE = "expert contours in a real brain (third renderer)"
 SEED, SEED_IN_REAL_BRAIN, SEED_EXPERT = 9000, 9500, 9900
 """Seeds of the reported phantoms. Anything that is tuned uses others."""
 _NO_LOOKS = ("__init__.py", "writing.py", "picture.py", "expert_shape.py")
 """Files of the second renderer that don't shape its voxels."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """One case: which set it belongs to, whether training saw it, its scores and 80 % intervals by region.
-
-    ``missing`` is the role that was left out, if any; ``engine`` is what ran the network.
-    """
-
-    name: str
-    group: str
-    seen: bool
-    scores: dict[str, RegionScore]
-    intervals_ml: dict[str, tuple[float, float]] = field(default_factory=dict)
-    missing: str = ""
-    engine: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,8 @@ def run_job(job: Job) -> Scored:
     if job.record.is_file():
         kept = json.loads(job.record.read_text(encoding="utf-8"))
         if kept.pop("model") == digest:
-            return from_plain(kept)
+            # What was trained on may have been corrected since.
+            return replace(from_plain(kept), seen=job.seen)
     made = score(job.case, job.group, job.seen, job.model, job.output, job.missing)
     job.record.write_text(json.dumps({"model": digest, **plain(made)}, default=float), encoding="utf-8")
     return made
@@ -142,27 +142,6 @@ def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
-
-
-def plain(scored: Scored) -> dict[str, Any]:
-    """As JSON can hold it; :func:`from_plain` undoes it."""
-    return {
-        "case": scored.name,
-        "set": scored.group,
-        "seen": scored.seen,
-        "missing": scored.missing,
-        "engine": scored.engine,
-        "intervals_ml": scored.intervals_ml,
-        **{region: vars(value) for region, value in scored.scores.items()},
-    }
-
-
-def from_plain(values: dict[str, Any]) -> Scored:
-    """The scores behind :func:`plain`."""
-    scores = {region: RegionScore(**values[region]) for region in REGIONS}
-    intervals = {region: (low, high) for region, (low, high) in values["intervals_ml"].items()}
-    told = {"missing": values["missing"], "engine": values["engine"]}
-    return Scored(values["case"], values["set"], values["seen"], scores, intervals, **told)
 
 
 def real_jobs(data: Path, model: str, output: Path) -> list[Job]:
@@ -219,59 +198,6 @@ def _upright(case: CaseFiles) -> tuple[np.ndarray, np.ndarray]:
     return labels, values > 0
 
 
-def cell(value: RegionScore) -> str:
-    """Lesion-wise (voxel-wise) Dice where the case has the structure, else the millilitres invented."""
-    if value.has_structure:
-        return f"{value.lesion_dice:.2f} ({value.voxel_dice:.2f})"
-    return f"+{value.prediction_ml:.2f} ml" if value.prediction_ml else "0"
-
-
-def case_table(rows: Iterable[Scored]) -> str:
-    """One line a case."""
-    lines = ["| case | set | " + " | ".join(REGIONS) + " |", "|---" * (2 + len(REGIONS)) + "|"]
-    for row in rows:
-        kind = f"{row.group}, {'seen in training' if row.seen else 'held out'}"
-        cells = " | ".join(cell(row.scores[r]) for r in REGIONS)
-        lines.append(f"| {row.name} | {kind} | {cells} |")
-    return "\n".join(lines)
-
-
-def by_set(rows: Iterable[Scored]) -> dict[tuple[str, bool], list[Scored]]:
-    """The cases of each set, seen ones apart from held-out ones."""
-    sets: dict[tuple[str, bool], list[Scored]] = {}
-    for row in rows:
-        sets.setdefault((row.group, row.seen), []).append(row)
-    return sets
-
-
-def summary_table(rows: Iterable[Scored]) -> str:
-    """Means over cases that have a structure, and invented volume over cases that don't, by set."""
-    lines = [
-        "| set | cases | region | lesion-wise Dice (median) | voxel Dice | lesion sensitivity | "
-        "invented, mean ml (largest) |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for (group, seen), members in by_set(rows).items():
-        for region in REGIONS:
-            have = [r.scores[region] for r in members if r.scores[region].has_structure]
-            lack = [r.scores[region].prediction_ml for r in members if r.scores[region].lacks_structure]
-            means = ["-"] * 3
-            if have:
-                dice, voxel, found = (
-                    [getattr(s, name) for s in have]
-                    for name in ("lesion_dice", "voxel_dice", "lesion_sensitivity")
-                )
-                means = [
-                    f"{np.mean(dice):.3f} ({np.median(dice):.3f}), n={len(have)}",
-                    f"{np.mean(voxel):.3f}",
-                    f"{np.mean(found):.3f}",
-                ]
-            invented = f"{np.mean(lack):.2f} ({max(lack):.2f}), n={len(lack)}" if lack else "-"
-            name = f"{group}, {'seen' if seen else 'held out'}"
-            lines.append(f"| {name} | {len(members)} | {region} | " + " | ".join(means) + f" | {invented} |")
-    return "\n".join(lines)
-
-
 @dataclass(frozen=True)
 class Counts:
     """How many simulated cases of each set: in ICBM152, in a real brain, of expert contours there."""
@@ -282,22 +208,57 @@ class Counts:
 
 
 def simulated_jobs(
-    cache: Path, counts: Counts, data: Path, brain: Path | None, model: str, output: Path
+    cache: Path,
+    counts: Counts,
+    data: Path,
+    brain: Path | None,
+    model: str,
+    output: Path,
+    brain_seen: bool = False,
 ) -> list[Job]:
-    """The reported simulated cases; those in a real brain only where there is the folder ``brain``."""
+    """The reported simulated cases; those in a real brain only where there is the folder ``brain``.
+
+    ``brain_seen``: whether the model was trained on that brain.
+    """
     sets = {SIMULATED: phantom_cases(cache, counts.phantoms, SEED)}
     if brain is not None:
         sets[IN_REAL_BRAIN] = phantom_cases(cache, counts.in_real_brain, SEED_IN_REAL_BRAIN, brain)
         sets[EXPERT_SHAPE] = expert_cases(cache, counts.expert_shape, SEED_EXPERT, brain, data)
-    return [Job(case, group, False, model, output) for group, cases in sets.items() for case in cases]
+    seen = {SIMULATED: False, IN_REAL_BRAIN: brain_seen, EXPERT_SHAPE: brain_seen}
+    return [Job(case, group, seen[group], model, output) for group, cases in sets.items() for case in cases]
 
 
 def held_out_brain(data: Path, held_out: Collection[str]) -> Path | None:
     """Folder of a real brain without tumour among the ``held_out`` cases; None when there is none."""
-    for case in find_cases([data]):
-        if case.labels is None and case.name in held_out and len(case.images) == 4:
-            return next(iter(case.images.values())).parent
-    return None
+    case = _brain_case(data, held_out)
+    return case and next(iter(case.images.values())).parent
+
+
+def _brain_case(data: Path, names: Collection[str]) -> CaseFiles | None:
+    found = (c for c in find_cases([data]) if c.labels is None and c.name in names and len(c.images) == 4)
+    return next(found, None)
+
+
+def brain_for(data: Path, description: ModelDescription) -> tuple[Path | None, bool]:
+    """Folder of the real brain to simulate cases in, and whether the model was trained on it.
+
+    One that the model's last run was trained on, and its measured run was not, is better than none.
+    """
+    for held_out in (description.facts.get("held_out", ()), description.measured_run.get("held_out", ())):
+        if case := _brain_case(data, held_out):
+            return held_out_brain(data, [case.name]), case.name in description.facts.get("trained_on", ())
+    return None, False
+
+
+def about(description: ModelDescription) -> str:
+    """What must stand above the tables of weights that come from a last run; else nothing."""
+    if not description.measured_run:
+        return ""
+    return (
+        "These are figures of the shipped weights, which come from a last run on more cases: what is marked "
+        "as seen, or lies in a brain that was, tells what was memorised. The model's card quotes the "
+        "held-out run.\n\n"
+    )
 
 
 def main() -> None:
@@ -315,11 +276,12 @@ def main() -> None:
     arguments = parser.parse_args()
     model, output, cache = arguments.model, arguments.output, arguments.cache or arguments.output
     jobs = real_jobs(arguments.data, model, output)
-    brain = held_out_brain(arguments.data, read_description(find_model(model)).facts.get("held_out", ()))
+    description = read_description(find_model(model))
+    brain, brain_seen = brain_for(arguments.data, description)
     counts = Counts(arguments.phantoms, arguments.in_real_brain, arguments.expert_shape)
-    jobs += simulated_jobs(cache, counts, arguments.data, brain, model, output)
+    jobs += simulated_jobs(cache, counts, arguments.data, brain, model, output, brain_seen)
     rows = list(run_jobs(jobs, arguments.processes))
-    report = f"{case_table(rows)}\n\n{summary_table(rows)}\n"
+    report = f"{about(description)}{case_table(rows)}\n\n{summary_table(rows)}\n"
     (output / "scores.md").write_text(report, encoding="utf-8")
     (output / "scores.json").write_text(json.dumps([plain(r) for r in rows], indent=1, default=float))
     print(report)

@@ -15,7 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from bench_model import REAL, SEED, SIMULATED, Job, Scored, phantom_cases, plain, run_jobs
+from bench_model import SEED, Job, phantom_cases, run_jobs
+from bench_scored import REAL, SIMULATED, Scored, plain
 
 from GliomaSegLib.intake.volume import ROLE_NAMES, ROLES
 from GliomaSegLib.model.weights import DEFAULT_MODEL, find_model, read_description

@@ -10,7 +10,7 @@ from typing import Any
 
 import missing_sequences
 import numpy as np
-from bench_model import (
+from bench_scored import (
     EXPERT_SHAPE,
     IN_REAL_BRAIN,
     REAL,
@@ -24,6 +24,7 @@ from bench_model import (
 from GliomaSegLib.intake.volume import ROLE_NAMES
 
 from .facts import Facts
+from .last_run import Shipped, provenance
 from .measuring import Measured, coverages
 
 NOTABLE_ML = 0.5
@@ -49,8 +50,12 @@ def card_text(
     gap: str,
     picture: str,
     date: str,
+    shipped: Shipped | None = None,
 ) -> str:
-    """MODEL_CARD.md. ``gap``: the appearance-gap section; ``picture``: path of failures.png from the card."""
+    """MODEL_CARD.md. ``gap``: the appearance-gap section; ``picture``: path of failures.png from the card.
+
+    ``shipped``: the last run, where it ships in place of what was measured.
+    """
     template = Template((Path(__file__).parent / "card.md").read_text(encoding="utf-8"))
     return template.substitute(
         name=facts.name,
@@ -59,10 +64,8 @@ def card_text(
         network=_network(description["network"]),
         parameters=f"{parameters:,}",
         spacing=" x ".join(f"{mm:g}" for mm in description["input"]["spacing_mm"]),
-        sources=_sources(facts),
-        held_out=", ".join(facts.held_out),
-        training=facts.training.strip(),
-        hours=f"{facts.hours:g}",
+        sources=_sources(shipped.facts.training_data if shipped else facts.training_data),
+        **provenance(facts, shipped),
         date=date,
         summary=summary_table(measured.rows),
         cases=case_table(measured.rows),
@@ -99,9 +102,9 @@ def _windows(inference: dict[str, Any]) -> str:
     )
 
 
-def _sources(facts: Facts) -> str:
+def _sources(sources: Sequence[dict[str, str]]) -> str:
     lines = ["| data | used as | licence | citation |", "|---|---|---|---|"]
-    lines += [f"| {s['name']} | {s['use']} | {s['licence']} | {s['citation']} |" for s in facts.training_data]
+    lines += [f"| {s['name']} | {s['use']} | {s['licence']} | {s['citation']} |" for s in sources]
     return "\n".join(lines)
 
 
@@ -171,9 +174,14 @@ def _dearest(missing: dict[str, list[Scored]]) -> list[str]:
     return told
 
 
-def readme_block(rows: Sequence[Scored], date: str) -> str:
-    """What stands between the README's marks: date, table, and what the figures can't show."""
-    return f"""Measured on {date} with `make bench-model`, lesion-wise Dice by the BraTS 2024 glioma rules,
+def readme_block(rows: Sequence[Scored], date: str, whose: str = "") -> str:
+    """What stands between the README's marks: date, table, and what the figures can't show.
+
+    ``whose``: a paragraph above the table, where the weights that were measured are not those that ship.
+    """
+    command = "make release-model" if whose else "make bench-model"
+    above = f"{whose}\n\n" if whose else ""
+    return f"""{above}Measured on {date} with `{command}`, lesion-wise Dice by the BraTS 2024 glioma rules,
 voxel-wise in brackets:
 
 {readme_table(rows)}

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
-from bench_model import EXPERT_SHAPE, IN_REAL_BRAIN, REAL, SIMULATED, WITHOUT_TUMOUR, Job, Scored
+from bench_model import Job
+from bench_scored import EXPERT_SHAPE, IN_REAL_BRAIN, REAL, SIMULATED, WITHOUT_TUMOUR, Scored
 from scipy import ndimage
 
 from GliomaSegLib.intake.label_maps import read_label_map

@@ -10,22 +10,16 @@ from typing import Any
 import missing_sequences
 import numpy as np
 import torch
-from bench_model import (
+from bench_model import SEED, Counts, Job, phantom_cases, real_jobs, run_jobs, simulated_jobs
+from bench_scored import (
     EXPERT_SHAPE,
     IN_REAL_BRAIN,
     REAL,
     REGIONS,
-    SEED,
     SIMULATED,
     WITHOUT_TUMOUR,
-    Counts,
-    Job,
     Scored,
     by_set,
-    phantom_cases,
-    real_jobs,
-    run_jobs,
-    simulated_jobs,
 )
 
 from GliomaSegLib.evaluation.calibration import Coverage, interval_coverage

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_model import EXPERT_SHAPE, IN_REAL_BRAIN, REAL, SIMULATED, Scored
+from bench_scored import EXPERT_SHAPE, IN_REAL_BRAIN, REAL, SIMULATED, Scored
 
 from GliomaSegLib.errors import OutputRefused
 from GliomaSegLib.model.weights import MODEL_FILE
@@ -40,15 +40,18 @@ def update_description(folder: Path, changes: dict[str, Any]) -> dict[str, Any]:
     return description
 
 
-def history_row(facts: Facts, rows: Sequence[Scored], date: str) -> str:
-    """One line of HISTORY.md; where two simulated sets were scored: ICBM152 / real brain / contours."""
+def history_row(facts: Facts, rows: Sequence[Scored], date: str, added: str = "") -> str:
+    """One line of HISTORY.md; where two simulated sets were scored: ICBM152 / real brain / contours.
+
+    ``added`` is said after the change.
+    """
     held = [row for row in rows if not row.seen]
     real = [row for row in held if row.group == REAL]
     invented = [row.scores["RC"].prediction_ml for row in real if row.scores["RC"].lacks_structure]
     cells = [
         date,
         facts.version,
-        facts.change,
+        facts.change + added,
         f"{facts.hours:g}",
         _dice(real, "WT", voxel=True),
         " and ".join(f"{ml:.1f}" for ml in invented) + " ml" if invented else "-",

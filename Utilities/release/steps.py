@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from bench_model import SEED, Counts, held_out_brain, phantom_cases
 
-from GliomaSegLib.errors import UsageError
-from GliomaSegLib.intake.preparation import InputSpec
 from GliomaSegLib.locations import models_folder
-from GliomaSegLib.model.network import NetworkSpec, build_network, parameter_count
-from GliomaSegLib.model.weights import MODEL_FILE, load_network, read_description
+from GliomaSegLib.model.network import build_network, parameter_count
+from GliomaSegLib.model.weights import read_description
 from GliomaSegLib.training.cases import find_cases, load_case
-from GliomaSegLib.training.checkpoint import read_state
-from GliomaSegLib.training.config import load_recipe, recipe_from_dict
-from GliomaSegLib.training.export import export_model, read_weights
 
-from . import card, failures, measuring, records, tuning
-from .facts import Facts, read_facts
+from . import card, failures, last_run, measuring, records, tuning
+from .facts import read_facts
 from .gap import gap_section
+from .source import Source, export, read_last_run, read_source, recipe_differences
 
 TUNING_SEED, TUNING_SEED_IN_REAL_BRAIN = 9100, 9200
 TUNING_PHANTOMS, TUNING_IN_REAL_BRAIN, TUNING_SPACING_MM = 8, 4, 2.0
@@ -36,55 +29,6 @@ AGREEMENT_CASES = 3
 CARD = "MODEL_CARD.md"
 
 
-@dataclass(frozen=True)
-class Source:
-    """Trained weights and what they need: the network, and the input that it was trained on."""
-
-    weights: dict[str, torch.Tensor]
-    network: NetworkSpec
-    input: InputSpec
-
-
-def read_source(path: Path, facts: Facts) -> Source:
-    """From a model folder, or a checkpoint: by its own recipe, else by that of the facts."""
-    if (path / MODEL_FILE).is_file():
-        description = read_description(path)
-        return Source(load_network(description).state_dict(), description.network, description.input)
-    weights = read_weights(path)
-    told = (read_state(path) or {}).get("recipe")
-    recipe = recipe_from_dict(json.loads(told)) if told else load_recipe(facts.recipe)
-    try:
-        build_network(recipe.network, 0).load_state_dict(weights, strict=True)
-    except (RuntimeError, TypeError) as error:
-        raise UsageError(
-            f"The weights {path.name} do not fit the network of the recipe {recipe.name}: name their own "
-            "recipe in the facts file."
-        ) from error
-    return Source(weights, recipe.network, recipe.input)
-
-
-def export(source: Source, facts: Facts, choice: tuning.Choice, temperature: float, folder: Path) -> None:
-    """The model folder as it will ship, but for its scores."""
-    export_model(
-        tuning.with_offsets(source.weights, choice.offsets),
-        source.network,
-        source.input,
-        folder,
-        {
-            "name": facts.name,
-            "title": facts.title,
-            "version": facts.version,
-            "licence": facts.licence,
-            "training_data": list(facts.training_data),
-            "trained_on": list(facts.trained_on),
-            "held_out": list(facts.held_out),
-            "scores": [],
-            "temperature": temperature,
-            "clean_up": {"smallest_ml": choice.smallest_ml},
-        },
-    )
-
-
 class Release:
     """The steps of one release; ``arguments`` as :func:`main` reads them."""
 
@@ -92,10 +36,14 @@ class Release:
         self.given = arguments
         self.facts = read_facts(arguments.facts)
         self.source = read_source(arguments.weights, self.facts)
+        self.last: Source | None = None
+        if arguments.last_run is not None:
+            last_run.needed_facts(self.facts, arguments.phantoms)
+            self.last = read_last_run(arguments.last_run, self.source)
         self.work: Path = arguments.work / self.facts.name
         self.cache: Path = arguments.cache or arguments.work / "phantoms"
         self.output: Path = arguments.output or models_folder() / self.facts.name
-        self.staged = self.work / "model"
+        self.staged, self.made = self.work / "model", self.work / "last-run" / "model"
         self.brain = held_out_brain(arguments.data, self.facts.held_out)
         self.started = time.monotonic()
 
@@ -107,17 +55,33 @@ class Release:
     def run(self) -> None:
         """Tune, measure, describe, and only then put everything in its place."""
         self.tell("tuning")
-        calibration = self._tune()
+        choice, calibration = self._tune()
         counts = Counts(self.given.phantoms, self.given.in_real_brain, self.given.expert_shape)
         plan = measuring.Plan(counts, self.given.without_sequence, self.given.processes)
         measured = measuring.measure(
             self.given.data, self.staged, self.brain, self.work, self.cache, plan, self.tell
         )
+        shipped = self._check_last_run(measured, choice, calibration.temperature)
         self.tell("writing")
-        self._write(measured, calibration)
+        self._write(measured, calibration, shipped)
         self.tell(f"done: {self.output.name}")
 
-    def _tune(self) -> card.Calibration:
+    def _check_last_run(
+        self, measured: measuring.Measured, choice: tuning.Choice, temperature: float
+    ) -> last_run.Shipped | None:
+        """The last run as a folder, with what tuning chose; its scores beside the measured run's."""
+        if self.last is None:
+            return None
+        self.tell("scoring the last run on the simulated cases in ICBM152")
+        told = last_run.needed_facts(self.facts, self.given.phantoms)
+        export(self.last, self.facts, choice, temperature, self.made)
+        differs = recipe_differences(self.source, self.last)
+        shipped = last_run.compare(told, differs, self.made, measured, self.made.parent, self.given.processes)
+        for region, (before, after, count) in shipped.dice.items():
+            self.tell(f"{region}, n={count}: held-out run {before:.3f}, last run {after:.3f}")
+        return shipped
+
+    def _tune(self) -> tuple[tuning.Choice, card.Calibration]:
         spec = self.source.input
         start = tuning.Choice(self.facts.smallest_ml)
         held = [case for case in find_cases([self.given.data]) if case.name in self.facts.held_out]
@@ -151,7 +115,7 @@ class Release:
             for name, cases in sets.items()
             if cases
         }
-        return card.Calibration(temperature, tuple(names), errors, told)
+        return choice, card.Calibration(temperature, tuple(names), errors, told)
 
     def _inference(self, measured: measuring.Measured) -> dict[str, Any]:
         """What model.json says on inference, with the measured agreement of windows and one pass."""
@@ -159,7 +123,12 @@ class Release:
         told = read_description(self.staged).facts["inference"]
         return {**told, "window_agreement": measuring.window_agreement(self.staged, held)} if held else told
 
-    def _write(self, measured: measuring.Measured, calibration: card.Calibration) -> None:
+    def _write(
+        self,
+        measured: measuring.Measured,
+        calibration: card.Calibration,
+        shipped: last_run.Shipped | None,
+    ) -> None:
         date = self.given.date
         picture = self.given.picture or self.output / "failures.png"
         description = records.update_description(
@@ -175,18 +144,22 @@ class Release:
         text = card.card_text(
             self.facts, description, parameters, measured, calibration,
             gap_section(self.given.gap, self.given.data, self.facts.held_out),
-            card.relative_picture(self.output, picture), date,
+            card.relative_picture(self.output, picture), date, shipped,
         )  # fmt: skip
         (self.staged / CARD).write_text(text, encoding="utf-8")
         failures.draw_failures(failures.worst_cases(measured.rows, measured.jobs), picture)
+        if shipped is not None:
+            last_run.put_in_place(self.staged, self.made, self.facts, shipped)
         self.output.mkdir(parents=True, exist_ok=True)
         for path in self.staged.iterdir():
             beside = self.output / f".{path.name}.part"
             shutil.copyfile(path, beside)
             beside.replace(self.output / path.name)
-        records.add_to_history(self.output, records.history_row(self.facts, measured.rows, date))
+        added = last_run.history_words(shipped) if shipped else ""
+        records.add_to_history(self.output, records.history_row(self.facts, measured.rows, date, added))
         if self.given.readme:
-            records.put_into_readme(self.given.readme, card.readme_block(measured.rows, date))
+            words = last_run.readme_words(self.facts, shipped) if shipped else ""
+            records.put_into_readme(self.given.readme, card.readme_block(measured.rows, date, words))
 
 
 def _sizes(choice: tuning.Choice) -> str:

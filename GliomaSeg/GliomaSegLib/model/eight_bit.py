@@ -17,7 +17,7 @@ from .weights import ModelDescription, file_sha256
 
 RECORD, GRAPH, CONSTANTS = "int8.json", "int8.xml", "int8.bin"
 MOST_LOST = 0.005
-"""Dice that any structure may lose, as a mean over the held-out cases that have it."""
+"""Dice that any structure may lose, as a mean over the cases of the gate that have it."""
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,16 @@ class ModelDescription:
         return float(told) if isinstance(told, int | float) else 0.0
 
     @property
+    def measured_run(self) -> dict[str, Any]:
+        """The run whose scores ``model.json`` quotes, where other weights are shipped; else empty.
+
+        Its ``trained_on`` and ``held_out`` name cases, ``about`` says it in words. For an ensemble: of the
+        first member that has one.
+        """
+        told = [one.facts.get("measured_run") for one in (self.members or (self,))]
+        return next((dict(run) for run in told if run and isinstance(run, dict)), {})
+
+    @property
     def files(self) -> tuple[ModelFile, ...]:
         """The files that are checked before the model runs."""
         return self.foreign.files if self.foreign else (ModelFile(self.weights_file.name, self.sha256),)

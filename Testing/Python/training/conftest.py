@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from samples import CHECKOUT
 
-from GliomaSegLib.model.network import NetworkSpec
+from GliomaSegLib.model.network import NetworkSpec, build_network
 from GliomaSegLib.training.cases import SUFFIXES, TrainingCase
 from GliomaSegLib.training.config import AugmentationSpec, OptimiserSpec, Recipe
 
 STILL = AugmentationSpec(*[0.0] * 10)
+RELEASED_SPACING = (4.0, 4.0, 4.0)
 TINY = NetworkSpec(width=4, depth=2, dropout=0.0)
 MakeCase = Callable[..., TrainingCase]
 WriteCase = Callable[..., Path]
@@ -115,3 +120,72 @@ def brats2021_folder() -> Path:
     if not (data / "brats2021").is_dir():
         pytest.skip("the real scans are not here (set GLIOMASEG_DATA to the folder that holds brats2021)")
     return data / "brats2021"
+
+
+@pytest.fixture
+def release(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
+    """The modules of the release tool."""
+    pytest.importorskip("matplotlib", reason="failures are drawn with matplotlib (the extra train)")
+    monkeypatch.syspath_prepend(str(CHECKOUT / "Utilities"))
+    import release_model
+    from release import card, facts, failures, last_run, measuring, records, steps, tuning
+
+    yield SimpleNamespace(
+        main=release_model.main, card=card, facts=facts, failures=failures, measuring=measuring,
+        records=records, steps=steps, tuning=tuning, last_run=last_run,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def facts_file(tmp_path: Path) -> Path:
+    """Facts of a model trained on one case, with another held out."""
+    yaml = pytest.importorskip("yaml")
+    shipped = CHECKOUT / "Utilities" / "release" / "gliomaseg-small.yaml"
+    values = yaml.safe_load(shipped.read_text(encoding="utf-8"))
+    values |= {
+        "name": "tiny", "version": "9.8.7", "trained_on": ["BraTS-GLI-00001-100"],
+        "held_out": ["BraTS-GLI-00002-100"], "smallest_ml": {}, "limits": ["It is wrong about everything."],
+    }  # fmt: skip
+    path = tmp_path / "facts.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, tiny_recipe: Recipe) -> Path:
+    """Random weights, with the recipe beside them, as training leaves them."""
+    recipe = replace(tiny_recipe, input=replace(tiny_recipe.input, spacing_mm=RELEASED_SPACING))
+    network = build_network(recipe.network, seed=3)
+    path = tmp_path / "checkpoint.pt"
+    torch.save({"recipe": json.dumps(recipe.to_dict()), "network": network.state_dict()}, path)
+    return path
+
+
+@pytest.fixture
+def release_data(
+    tmp_path: Path, write_case: WriteCase, release: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A seen and a held-out case; phantoms are small cases of the same kind."""
+    import bench_model
+
+    def write_phantom(folder: Path, seed: int, number: int, anatomy: str, spacing_mm: float) -> None:
+        write_case(folder, f"BraTS-GLI-{80000 + number}-100", labels=(1, 2, 3, 4) if number else (2, 3))
+
+    monkeypatch.setattr(bench_model, "write_phantom", write_phantom)
+    monkeypatch.setattr("GliomaSegLib.training.export.measured_bytes_per_voxel", lambda spec: 800.0)
+    monkeypatch.setattr(release.steps, "TUNING_PHANTOMS", 2)
+    write_case(tmp_path / "data", "BraTS-GLI-00001-100", labels=(1, 2, 3))
+    write_case(tmp_path / "data", "BraTS-GLI-00002-100", labels=(1, 2, 3))
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def release_arguments(tmp_path: Path, checkpoint: Path, facts_file: Path, release_data: Path) -> list[str]:
+    """Everything but --output. The page of the appearance gap is given, so that none is measured."""
+    gap = tmp_path / "gap.md"
+    gap.write_text("# Appearance gap\n\nA gap of 42.\n")
+    return [
+        str(checkpoint), "--facts", str(facts_file), "--data", str(release_data),
+        "--work", str(tmp_path / "work"), "--gap", str(gap), "--phantoms", "2",
+        "--without-sequence", "1", "--date", "2026-01-02",
+    ]  # fmt: skip

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,81 +18,14 @@ from GliomaSegLib.training.config import Recipe
 
 pytest.importorskip("matplotlib", reason="failures are drawn with matplotlib (the extra train)")
 
-WriteCase = Callable[..., Path]
 SPACING = (4.0, 4.0, 4.0)
 
 
-@pytest.fixture
-def release(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
-    """The modules of the release tool."""
-    monkeypatch.syspath_prepend(str(CHECKOUT / "Utilities"))
-    import release_model
-    from release import card, facts, failures, measuring, records, steps, tuning
-
-    yield SimpleNamespace(
-        main=release_model.main, card=card, facts=facts, failures=failures, measuring=measuring,
-        records=records, steps=steps, tuning=tuning,
-    )  # fmt: skip
-
-
-@pytest.fixture
-def facts_file(tmp_path: Path) -> Path:
-    """Facts of a model trained on one case, with another held out."""
-    shipped = CHECKOUT / "Utilities" / "release" / "gliomaseg-small.yaml"
-    values = yaml.safe_load(shipped.read_text(encoding="utf-8"))
-    values |= {
-        "name": "tiny", "version": "9.8.7", "trained_on": ["BraTS-GLI-00001-100"],
-        "held_out": ["BraTS-GLI-00002-100"], "smallest_ml": {}, "limits": ["It is wrong about everything."],
-    }  # fmt: skip
-    path = tmp_path / "facts.yaml"
-    path.write_text(yaml.safe_dump(values))
-    return path
-
-
-@pytest.fixture
-def checkpoint(tmp_path: Path, tiny_recipe: Recipe) -> Path:
-    """Random weights, with the recipe beside them, as training leaves them."""
-    recipe = replace(tiny_recipe, input=replace(tiny_recipe.input, spacing_mm=SPACING))
-    network = build_network(recipe.network, seed=3)
-    path = tmp_path / "checkpoint.pt"
-    torch.save({"recipe": json.dumps(recipe.to_dict()), "network": network.state_dict()}, path)
-    return path
-
-
-@pytest.fixture
-def data(
-    tmp_path: Path, write_case: WriteCase, release: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    """A seen and a held-out case; phantoms are small cases of the same kind."""
-    import bench_model
-
-    def write_phantom(folder: Path, seed: int, number: int, anatomy: str, spacing_mm: float) -> None:
-        write_case(folder, f"BraTS-GLI-{80000 + number}-100", labels=(1, 2, 3, 4) if number else (2, 3))
-
-    monkeypatch.setattr(bench_model, "write_phantom", write_phantom)
-    monkeypatch.setattr("GliomaSegLib.training.export.measured_bytes_per_voxel", lambda spec: 800.0)
-    monkeypatch.setattr(release.steps, "TUNING_PHANTOMS", 2)
-    write_case(tmp_path / "data", "BraTS-GLI-00001-100", labels=(1, 2, 3))
-    write_case(tmp_path / "data", "BraTS-GLI-00002-100", labels=(1, 2, 3))
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def arguments(tmp_path: Path, checkpoint: Path, facts_file: Path, data: Path) -> list[str]:
-    """Everything but --output. The page of the appearance gap is given, so that none is measured."""
-    gap = tmp_path / "gap.md"
-    gap.write_text("# Appearance gap\n\nA gap of 42.\n")
-    return [
-        str(checkpoint), "--facts", str(facts_file), "--data", str(data), "--work", str(tmp_path / "work"),
-        "--gap", str(gap), "--phantoms", "2", "--without-sequence", "1", "--date", "2026-01-02",
-    ]  # fmt: skip
-
-
 def test_a_checkpoint_becomes_a_model_with_a_measured_card(
-    tmp_path: Path, release: SimpleNamespace, arguments: list[str], checkpoint: Path
+    tmp_path: Path, release: SimpleNamespace, release_arguments: list[str], checkpoint: Path
 ) -> None:
     output = tmp_path / "models" / "tiny"
-    assert release.main([*arguments, "--output", str(output)]) == 0
+    assert release.main([*release_arguments, "--output", str(output)]) == 0
     description = read_description(output)
     assert (description.name, description.version) == ("tiny", "9.8.7")
     assert description.input.spacing_mm == SPACING, "the input is not that of the checkpoint's recipe"
@@ -130,7 +60,7 @@ def test_a_checkpoint_becomes_a_model_with_a_measured_card(
 
 
 def test_an_interrupted_release_leaves_the_old_model_and_goes_on_where_it_stopped(
-    tmp_path: Path, release: SimpleNamespace, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, release: SimpleNamespace, release_arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import bench_model
 
@@ -147,23 +77,23 @@ def test_an_interrupted_release_leaves_the_old_model_and_goes_on_where_it_stoppe
 
     monkeypatch.setattr(bench_model, "score", counted)
     with pytest.raises(KeyboardInterrupt):
-        release.main([*arguments, "--output", str(output)])
+        release.main([*release_arguments, "--output", str(output)])
     assert [p.name for p in output.iterdir()] == ["model.json"]
     assert (output / "model.json").read_text() == "the old one"
     monkeypatch.setattr(bench_model, "score", lambda *given: scored.append(given) or real_score(*given))
-    assert release.main([*arguments, "--output", str(output)]) == 0
+    assert release.main([*release_arguments, "--output", str(output)]) == 0
     # 2 real and 2 simulated cases; of those, one each without each of four sequences.
     assert len(scored) == 4 + 2 * 4
     assert read_description(output).name == "tiny"
 
 
 def test_weights_that_do_not_fit_and_missing_facts_are_told_in_a_sentence(
-    tmp_path: Path, release: SimpleNamespace, arguments: list[str], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, release: SimpleNamespace, release_arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.save({"head.weight": torch.zeros(1)}, tmp_path / "best.pt")
-    assert release.main([str(tmp_path / "best.pt"), *arguments[1:]]) == UsageError.exit_code
+    assert release.main([str(tmp_path / "best.pt"), *release_arguments[1:]]) == UsageError.exit_code
     assert "best.pt" in capsys.readouterr().err
-    assert release.main([*arguments, "--facts", str(tmp_path / "none.yaml")]) == UsageError.exit_code
+    assert release.main([*release_arguments, "--facts", str(tmp_path / "none.yaml")]) == UsageError.exit_code
     assert "none.yaml" in capsys.readouterr().err
 
 
