@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,18 +133,30 @@ class Progress:
 def cancelled_by_signals() -> Iterator[None]:
     """Inside, SIGINT and SIGTERM raise ``Cancelled``, so that everything is put back as it was.
 
-    Packages that were just being imported turn it into an ``ImportError``: that is ``Cancelled`` again.
+    Packages that were just being imported turn it into an ``ImportError``: that is ``Cancelled`` again. Where
+    Python can't let an exception out (a finaliser, a weak reference's callback), the signal comes once more.
     """
     told = Cancelled("Cancelled: nothing was written.")
     stopped = False
+    last = int(signal.SIGINT)
+    unraisable = sys.unraisablehook
 
     def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal stopped
-        stopped = True
+        nonlocal stopped, last
+        stopped, last = True, number
         raise told
+
+    def lost(what: sys.UnraisableHookArgs) -> None:
+        if what.exc_value is not told:
+            unraisable(what)
+            return
+        again = threading.Timer(0.02, _thread.interrupt_main, (last,))
+        again.daemon = True
+        again.start()
 
     names = [s for s in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, s)]
     before = {name: signal.signal(getattr(signal, name), stop) for name in names}
+    sys.unraisablehook = lost
     try:
         yield
     except Exception as error:
@@ -150,5 +164,6 @@ def cancelled_by_signals() -> Iterator[None]:
             raise told from error
         raise
     finally:
+        sys.unraisablehook = unraisable
         for name, handler in before.items():
             signal.signal(getattr(signal, name), handler)

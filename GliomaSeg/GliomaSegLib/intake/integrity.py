@@ -26,6 +26,8 @@ _CHUNK = 1 << 20
 _NIFTI1_SIZE, _NIFTI2_SIZE = 348, 540
 _QUATERN_RESOLUTION = 1e-7
 _META_HEADER_LIMIT = 1 << 16
+_LATEST_START = 1 << 28
+"""Bytes of header and extensions that no NIfTI has: what says so is damaged, and would fill the memory."""
 _FLOAT_CODES = {16: "f4", 64: "f8"}
 """NIfTI datatype codes of floating point voxels."""
 
@@ -188,6 +190,8 @@ def _qform(quatern: tuple[float, ...], pixdim: tuple[float, ...]) -> npt.NDArray
 
 
 def _refuse_bad_header(header: NiftiHeader, title: str) -> None:
+    if header.data_start > _LATEST_START:
+        raise InputRefused(f"{title} has a damaged header: copy or export it again.")
     if not header.shape or min(header.shape) < 1:
         raise InputRefused(f"{title} is empty, one of its axes has no voxel: export it again.")
     spacings = header.pixdim[: min(3, len(header.shape))]

@@ -20,7 +20,7 @@ NO_MEMORY_AT_ALL = (
 _DRIVERS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")
 """What there is where NVIDIA's, WSL's or AMD's driver runs."""
 _DEVICE_WORDS = ("cuda error", "cudnn", "cublas", "hip error", "miopen", "mps")
-_MEMORY_WORDS = ("out of memory", "allocate", "bad_alloc", "not enough memory")
+_MEMORY_WORDS = ("out of memory", "allocate", "bad_alloc", "not enough memory", "failed to map segment")
 
 
 def accelerator_at_hand() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,17 @@ def damage_volumes(
         check_volume(folder / name, gzip.compress(damaged(gzip.decompress(sound[name]), changes, first), 1))
     else:
         check_volume(folder / name, damaged(sound[name], changes, first))
+
+
+def test_a_header_that_claims_to_be_endless_is_refused(tmp_path: Path, sound: dict[str, bytes]) -> None:
+    """The start of the voxels as a number that no memory holds; found by the long run below."""
+    for start in (2.0**29, 2.0**70):
+        data = bytearray(sound["a.nii"])
+        data[108:112] = struct.pack("<f", start)
+        for name, stored in (("a.nii", bytes(data)), ("a.nii.gz", gzip.compress(bytes(data)))):
+            (tmp_path / name).write_bytes(stored)
+            with pytest.raises(InputRefused, match=f"{name}.* has a damaged header"):
+                read_volume(tmp_path / name, "t1")
 
 
 @bounded

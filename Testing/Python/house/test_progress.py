@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -122,3 +123,22 @@ def test_a_signal_that_an_import_turns_into_its_own_error_still_cancels() -> Non
             raise ImportError("the package is incomplete") from error
     with pytest.raises(ImportError), cancelled_by_signals():
         raise ImportError("the package is not there")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_signal_in_a_finaliser_cancels_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is raised there, Python drops: the run would have gone on, and told of a traceback."""
+
+    class Finalised:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+
+    hook = sys.unraisablehook
+    with pytest.raises(Cancelled), cancelled_by_signals():
+        thing = Finalised()
+        del thing
+        time.sleep(5)
+        raise AssertionError("the run went on")
+    assert "Traceback" not in capsys.readouterr().err
+    assert sys.unraisablehook is hook
