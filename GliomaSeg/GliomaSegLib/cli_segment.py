@@ -92,7 +92,9 @@ def add_method(parser: argparse.ArgumentParser, one_mask: bool) -> None:
         help="full: float32; auto: fewer bits where they are known to lose nothing (default auto)",
     )
     parser.add_argument(
-        "--mirror", action="store_true", help="average with the left-right mirror image, half as fast"
+        "--mirror",
+        action=argparse.BooleanOptionalAction,
+        help="average with the left-right mirror image, half as fast (default: as the model was measured)",
     )
     parser.add_argument(
         "--window", type=window, metavar="N", help="slide a window of N voxels instead of one pass"

@@ -68,7 +68,7 @@ class SegmentOptions:
     device: str = "auto"
     engine: str = "auto"
     precision: str = "auto"
-    mirror: bool = False
+    mirror: bool | None = None
     window: int | None = None
     threads: int | None = None
     keep_identity: bool = False
@@ -312,7 +312,7 @@ class _Run:
             "device": prediction.device,
             "threads": prediction.threads,
             "window": prediction.window,
-            "mirror": self.options.mirror,
+            "mirror": description.mirror if self.options.mirror is None else self.options.mirror,
             "reference": study.reference_role,
             "sequences": sorted(study.volumes),
             "inputs_sha256": self.inputs,

@@ -35,7 +35,7 @@ def repeated(run: dict[str, Any], files: dict[str, Path], model: Path) -> list[s
         words += [f"--{option.replace('_', '-')}", str(run[option])]
     if run["window"]:
         words += ["--window", str(run["window"])]
-    return [*words, *(["--mirror"] if run["mirror"] else [])]
+    return [*words, "--mirror" if run["mirror"] else "--no-mirror"]
 
 
 @pytest.mark.parametrize("options", [["--mirror"], ["--window", "32"]], ids=["one pass", "windows"])

@@ -17,6 +17,7 @@ import SimpleITK as sitk
 from samples import CHECKOUT, write_tiny_model
 
 from GliomaSegLib.cli import main
+from GliomaSegLib.errors import ModelRefused
 
 FILES = {
     "intake.png",
@@ -84,6 +85,29 @@ def test_run_json_says_what_made_the_result_and_no_path(segment_arguments: list[
     assert run["mirror"] is True and run["threads"] == 1 and run["device"] == "cpu" and run["window"] is None
     assert len(run["model"]["sha256"]) == 64
     assert str(tmp_path) not in text and "study0" not in text
+
+
+def test_a_model_that_was_measured_with_its_mirror_image_sees_it(
+    segment_arguments: list[str], tiny_model: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "mirrored"
+    shutil.copytree(tiny_model, own)
+    facts = json.loads((own / "model.json").read_text())
+    facts["inference"]["mirror"] = True
+    (own / "model.json").write_text(json.dumps(facts))
+    words = [str(own) if word == str(tiny_model) else word for word in segment_arguments]
+    told = {}
+    for name, more in {"asked": ["--mirror"], "own": [], "off": ["--no-mirror"]}.items():
+        assert main([*words, "--output", str(tmp_path / name), "--threads", "1", *more]) == 0
+        run = json.loads((tmp_path / name / "run.json").read_text())
+        doubt = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / name / "uncertainty.nii.gz")))
+        told[name] = (run["mirror"], doubt)
+    assert told["own"][0] is True and told["off"][0] is False
+    assert np.array_equal(told["own"][1], told["asked"][1])
+    assert not np.array_equal(told["own"][1], told["off"][1])
+    facts["inference"]["mirror"] = "yes"
+    (own / "model.json").write_text(json.dumps(facts))
+    assert main([*words, "--output", str(tmp_path / "refused")]) == ModelRefused.exit_code
 
 
 def test_file_names_stay_out_of_the_result(

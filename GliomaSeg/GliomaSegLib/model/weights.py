@@ -104,6 +104,14 @@ class ModelDescription:
         return next((dict(run) for run in told if run and isinstance(run, dict)), {})
 
     @property
+    def mirror(self) -> bool:
+        """Whether the model wants to see the mirror image too, as when its scores were measured."""
+        if self.members:
+            return any(member.mirror for member in self.members)
+        inference = self.facts.get("inference")
+        return isinstance(inference, dict) and bool(inference.get("mirror", False))
+
+    @property
     def files(self) -> tuple[ModelFile, ...]:
         """The files that are checked before the model runs."""
         return self.foreign.files if self.foreign else (ModelFile(self.weights_file.name, self.sha256),)
@@ -188,6 +196,8 @@ def _checked(folder: Path, facts: dict[str, Any]) -> ModelDescription:
     bytes_per_voxel = float(facts["inference"]["bytes_per_voxel"])
     if not bytes_per_voxel > 0:
         raise ValueError("inference.bytes_per_voxel must be above 0")
+    if not isinstance(facts["inference"].get("mirror", False), bool):
+        raise ValueError("inference.mirror must be true or false")
     return ModelDescription(
         folder, _line(facts, "name"), _line(facts, "version"), network, spec, classes, temperature, smallest,
         folder / file_name, str(facts["weights"]["sha256"]), bytes_per_voxel, facts,

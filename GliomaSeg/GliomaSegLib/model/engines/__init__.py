@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,8 @@ def open_engine(description: ModelDescription, options: EngineOptions, engine: s
     ``ModelRefused`` for a model that can't be loaded.
     """
     known = _ENGINES[description.runtime]
+    if options.mirror is None:
+        options = replace(options, mirror=description.mirror)
     if engine != "auto" and engine not in known:
         raise UsageError(
             f"The engine {engine} does not run the model {description.name}: "

@@ -20,15 +20,16 @@ class EngineOptions:
     """How to run a model, whatever its kind.
 
     ``device``: auto, cpu, cuda, cuda:N or mps. ``window``: edge of the sliding window in voxels, None to let
-    the engine decide. ``mirror``: average with the left-right mirror image. ``threads``: of the processor,
-    None for all that the system gives. ``precision``: auto takes half precision on CUDA and eight bits where
-    a model's own record allows them; full is float32 everywhere. ``trusted``: the caller vouches for a model
-    that is a program; else only models that were imported with trust are opened.
+    the engine decide. ``mirror``: average with the left-right mirror image, None: as the model wants.
+    ``threads``: of the processor, None for all that the system gives. ``precision``: auto takes half
+    precision on CUDA and eight bits where a model's own record allows them; full is float32 everywhere.
+    ``trusted``: the caller vouches for a model that is a program; else only models that were imported with
+    trust are opened.
     """
 
     device: str = "auto"
     window: int | None = None
-    mirror: bool = False
+    mirror: bool | None = None
     threads: int | None = None
     precision: str = "auto"
     trusted: bool = False

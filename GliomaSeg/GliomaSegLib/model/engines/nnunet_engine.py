@@ -71,7 +71,7 @@ class NnUnetEngine:
         self._options = options
         self._device = devices.choose_device(options.device)
         with _quiet():
-            self._predictor = _predictor(description, self._device, options.mirror)
+            self._predictor = _predictor(description, self._device, bool(options.mirror))
 
     def predict(self, prepared: NetworkInput, tick: Tick = lambda share: None) -> Prediction:
         """Probabilities of the prepared study; see ``Engine``. Out of memory on a GPU, the CPU takes over."""
@@ -83,7 +83,7 @@ class NnUnetEngine:
             warnings.append(f"Memory ran out on {self._device}: the CPU took over.")
             self._device = torch.device("cpu")
             with _quiet():
-                self._predictor = _predictor(self._description, self._device, self._options.mirror)
+                self._predictor = _predictor(self._description, self._device, bool(self._options.mirror))
             found = self._attempt(prepared, tick)
         if found is None:
             raise OutOfMemory("Memory ran out: close other programs, or take a larger machine or --model.")

@@ -38,7 +38,7 @@ class TorchEngine:
         self._options = InferenceOptions(
             choose_device(options.device),
             options.window,
-            options.mirror,
+            bool(options.mirror),
             description.temperature,
             description.bytes_per_voxel,
             half=options.precision == "auto",
