@@ -184,17 +184,17 @@ def readme_block(rows: Sequence[Scored], date: str, whose: str = "") -> str:
     return f"""{above}Measured on {date} with `{command}`, lesion-wise Dice by the BraTS 2024 glioma rules,
 voxel-wise in brackets:
 
-{readme_table(rows)}
+{readme_table(rows, "seen by the held-out run" if whose else "seen in training")}
 
 **No real post-treatment scan was at hand**: all that is said about the cavity rests on simulated cases. The
 [model card](Resources/Models/gliomaseg-small/MODEL_CARD.md) has every case, the training data and the
 failures. Look at every outline before you use it."""
 
 
-def readme_table(rows: Sequence[Scored]) -> str:
+def readme_table(rows: Sequence[Scored], seen: str) -> str:
     """Held-out lesion-wise Dice (voxel-wise) by set: whole tumour, enhancing tissue, cavity."""
     lines = [
-        "| data, none of it seen in training | whole tumour | enhancing tissue | resection cavity |",
+        f"| data, none of it {seen} | whole tumour | enhancing tissue | resection cavity |",
         "|---|---|---|---|",
     ]
     titles = {

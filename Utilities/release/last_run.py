@@ -128,8 +128,8 @@ def _measured_run(facts: Facts, shipped: Shipped, sha256: str) -> dict[str, Any]
     return {
         "about": (
             "Scores, temperature and smallest islands in this file are those of a held-out run. The shipped "
-            "weights come from a last run of the same recipe on more cases and were not measured on any real "
-            "scan that they had not seen."
+            "weights come from a last run on more cases and were not measured on any real scan that they had "
+            "not seen."
         ),
         "trained_on": list(facts.trained_on),
         "held_out": list(facts.held_out),
@@ -151,7 +151,7 @@ def history_words(shipped: Shipped) -> str:
     """What a row of HISTORY.md adds to the change."""
     told = ", ".join(f"{name} {after:.2f}" for name, (_, after, _) in shipped.dice.items())
     return (
-        f"; shipped: a last run of this recipe on all {len(shipped.facts.trained_on)} cases "
+        f"; shipped: a last run on all {len(shipped.facts.trained_on)} cases "
         f"({shipped.facts.hours:g} h; simulated in ICBM152: {told}), while the figures of this row are the "
         "held-out run's"
     )
@@ -160,7 +160,7 @@ def history_words(shipped: Shipped) -> str:
 def readme_words(facts: Facts, shipped: Shipped) -> str:
     """The README's paragraph above its table."""
     return (
-        "**These are figures of a held-out run.** The bundled weights come from a last run by its recipe,\n"
+        "**These are figures of a held-out run.** The bundled weights come from a last run,\n"
         f"trained on {', '.join(_added(facts, shipped))} as well.\n"
         "No figure of theirs on a real scan that they have not seen exists."
     )
@@ -180,6 +180,7 @@ def provenance(facts: Facts, shipped: Shipped | None) -> dict[str, str]:
             "held_out": f"Held out, never trained on nor painted into for training: {held}.",
             "training": measured,
             "measured_with": "these very weights",
+            "commands": "`make release-model`, `make bench-model`",
             "last_run": "",
             "by_run": "",
         }
@@ -192,6 +193,7 @@ def provenance(facts: Facts, shipped: Shipped | None) -> dict[str, str]:
         ),
         "training": f"Measured run: {measured}\n\nLast run, which is shipped: {last}",
         "measured_with": "the weights of the held-out run, **not the shipped ones**,",
+        "commands": "`make release-model`; `make bench-model` scores the shipped weights, on what they saw",
         "last_run": _paragraph(facts, shipped),
         "by_run": " by the held-out run",
     }
@@ -204,8 +206,9 @@ def _paragraph(facts: Facts, shipped: Shipped) -> str:
         f"Shipped: the last run, trained on these and on {', '.join(_added(facts, shipped))},",
         f"{_recipe(shipped)}.",
         "Temperature, offsets of logits and smallest islands were chosen with the held-out run, and kept.",
-        "Every figure, limit and picture on this card is the held-out run's, and *seen* and *held out* are",
-        "said of it. **No figure of the shipped weights on a real case that they have not seen exists.**",
+        "Every figure, limit and picture on this card but the table that follows is the held-out run's, and",
+        "*seen* and *held out* are said of it. **No figure of the shipped weights on a real case that they "
+        "have not seen exists.**",
     ]
     if still := [name for name in facts.held_out if name not in shipped.facts.trained_on]:
         sentences.append(f"They have not seen {', '.join(still)} either, but were not measured there.")
