@@ -32,7 +32,7 @@ class Facts:
     ``change`` against the attempt before, for HISTORY.md; ``training``: a paragraph on how it was trained.
     ``trained_on`` and ``held_out``: names of cases, without overlap. ``smallest_ml``: islands below are
     removed, where tuning does not find better. ``training_data``: name, use, licence, citation of each
-    source. ``limits``: sentences.
+    source. ``limits``: sentences. ``mirror`` (optional): the model wants to see the mirror image, too.
 
     All of this is about the run that is measured. ``last_run`` (optional; for ``--last-run``) is about the
     weights that ship in its place, made by the same recipe and number of steps on more cases::
@@ -60,6 +60,7 @@ class Facts:
     smallest_ml: dict[str, float]
     training_data: tuple[dict[str, str], ...]
     limits: tuple[str, ...]
+    mirror: bool = False
     last_run: LastRun | None = None
 
 
@@ -92,6 +93,8 @@ def _checked(file_name: str, values: Mapping[str, Any]) -> Facts:
     smallest = {str(k): float(v) for k, v in values["smallest_ml"].items()}
     if not set(smallest) <= {s.abbreviation for s in STRUCTURES} or any(ml < 0 for ml in smallest.values()):
         raise UsageError(f"smallest_ml in {file_name} must give structures volumes of at least 0 ml.")
+    if not isinstance(values.get("mirror", False), bool):
+        raise UsageError(f"mirror in {file_name} must be true or false.")
     made = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
     made |= {"smallest_ml": smallest, "hours": float(made["hours"]), "version": str(made["version"])}
     return Facts(**{**made, "last_run": _last_run(file_name, values)})

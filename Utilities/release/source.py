@@ -18,6 +18,7 @@ from GliomaSegLib.training.export import export_model, read_weights
 
 from . import tuning
 from .facts import Facts
+from .records import update_description
 
 _OF_CASES = ("name", "initial", "validation", "exclude", "test")
 """Entries of a recipe in which a last run must differ, or which do not shape it."""
@@ -129,3 +130,6 @@ def export(source: Source, facts: Facts, choice: tuning.Choice, temperature: flo
             "clean_up": {"smallest_ml": choice.smallest_ml},
         },
     )
+    if facts.mirror:
+        told = read_description(folder).facts["inference"]
+        update_description(folder, {"inference": {**told, "mirror": True}})

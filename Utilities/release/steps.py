@@ -101,6 +101,8 @@ class Release:
                 f"Tuned on the same cases: {_sizes(choice)}; {_offsets(choice)}; mean lesion-wise Dice there "
                 f"{choice.score[0]:.3f} before, {choice.score[1]:.3f} after."
             )
+        if self.facts.mirror:
+            told += " Fitted on single passes; the scores are means over each scan and its mirror image."
         temperature = tuning.temperature_of(tuning.shifted(seen, choice.offsets))
         export(self.source, self.facts, choice, temperature, self.staged)
         self.tell(f"temperature {temperature}; {told}")

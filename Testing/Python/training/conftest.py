@@ -142,7 +142,9 @@ def facts_file(tmp_path: Path) -> Path:
     yaml = pytest.importorskip("yaml")
     shipped = CHECKOUT / "Utilities" / "release" / "gliomaseg-small.yaml"
     values = yaml.safe_load(shipped.read_text(encoding="utf-8"))
+    values.pop("last_run", None)
     values |= {
+        "mirror": True,
         "name": "tiny", "version": "9.8.7", "trained_on": ["BraTS-GLI-00001-100"],
         "held_out": ["BraTS-GLI-00002-100"], "smallest_ml": {}, "limits": ["It is wrong about everything."],
     }  # fmt: skip

@@ -35,6 +35,7 @@ def test_a_checkpoint_becomes_a_model_with_a_measured_card(
     simulated = entries["simulated post-treatment, second renderer", False, "RC"]
     assert (simulated["cases"], simulated["cases_with_it"], simulated["cases_without_it"]) == (2, 1, 1)
     assert set(description.facts["without"]) == {"measured_on", "t1", "t1c", "t2", "flair"}
+    assert description.mirror
     agreement = description.facts["inference"]["window_agreement"]
     assert agreement["cases"][0] == "BraTS-GLI-00002-100" and 0.5 < agreement["least"] <= 1
     card = (output / "MODEL_CARD.md").read_text()
@@ -48,6 +49,7 @@ def test_a_checkpoint_becomes_a_model_with_a_measured_card(
         "It is wrong about everything.",
         "Sliding windows of 64 voxels give the label of one pass on at least",
         "(engine: ",
+        "means over each scan and its mirror image",
         "CC BY 4.0",
     ]
     assert [line for line in told if line.lower() not in card.lower()] == []
@@ -105,6 +107,7 @@ def test_weights_that_do_not_fit_and_missing_facts_are_told_in_a_sentence(
         ({"held_out": ["BraTS-GLI-00001-100"]}, "trained on and held out"),
         ({"training_data": [{"name": "x", "use": "y", "licence": "", "citation": "z"}]}, "lacks licence"),
         ({"smallest_ml": {"WT": 1.0}}, "smallest_ml"),
+        ({"mirror": "no"}, "mirror in facts.yaml must be true or false"),
     ],
 )
 def test_facts_that_would_make_a_false_card_are_refused(
