@@ -108,6 +108,8 @@ def read_foreign(facts: Mapping[str, Any], temperature: float) -> Foreign:
     memory = float(inference.get("bytes_per_voxel", _BYTES_PER_VOXEL))
     if not 0 < memory < 1e9:
         raise ValueError("inference.bytes_per_voxel must be above 0")
+    if not isinstance(inference.get("mirror", False), bool):
+        raise ValueError("inference.mirror must be true or false")
     return Foreign(
         layout,
         OutputMap.from_dict(facts["output"], temperature),
