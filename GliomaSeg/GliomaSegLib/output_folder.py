@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from .errors import OutputRefused
 
@@ -19,9 +20,14 @@ _PART = ".part"
 
 
 def process_is_alive(pid: int) -> bool:
-    """Whether a process of this number runs on this machine; True where that can't be asked."""
-    if sys.platform == "win32":
-        return True  # Asking would need more than the standard library: leave what may be in use.
+    """Whether a process of this number runs on this machine."""
+    if os.name == "nt":
+        import ctypes
+
+        kernel: Any = getattr(ctypes, "windll").kernel32  # noqa: B009 (other systems' ctypes lacks it)
+        handle = kernel.OpenProcess(0x1000, False, pid)
+        kernel.CloseHandle(handle)
+        return bool(handle)
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

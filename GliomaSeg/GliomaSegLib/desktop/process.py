@@ -172,21 +172,3 @@ def _descendants(pid: int) -> list[int]:
     for each in found:  # grows while it is walked
         found.extend(child for child, parent in parents.items() if parent == each)
     return found[1:]
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process with this number runs."""
-    if os.name == "nt":
-        import ctypes
-
-        kernel: Any = getattr(ctypes, "windll").kernel32  # noqa: B009 (other systems' ctypes lacks it)
-        handle = kernel.OpenProcess(0x1000, False, pid)
-        kernel.CloseHandle(handle)
-        return bool(handle)
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from .process import is_alive
+from ..output_folder import process_is_alive
 
 KEPT_NAME = ".gliomaseg-before-install"
 """The snapshot's folder inside the folder that it keeps."""
@@ -55,7 +55,7 @@ def recover(folders: Sequence[Path]) -> bool:
 def _owned(folder: Path) -> bool:
     """Whether the process that made the snapshot is still there."""
     owner = folder / KEPT_NAME / _OWNER
-    return owner.exists() and is_alive(int(owner.read_text(encoding="ascii")))
+    return owner.exists() and process_is_alive(int(owner.read_text(encoding="ascii")))
 
 
 def _files(folder: Path) -> Iterator[str]:

@@ -85,7 +85,7 @@ def test_another_slicers_installation_is_left_alone(site, monkeypatch):
     assert recover([site]) is False, "its owner, this process, is alive"
     with pytest.raises(RuntimeError, match="another Slicer"), undone_on_failure([site]):
         pytest.fail("two installations at once")
-    monkeypatch.setattr(snapshot, "is_alive", lambda pid: False)
+    monkeypatch.setattr(snapshot, "process_is_alive", lambda pid: False)
     assert recover([site]) is True and not (site / "new").exists()
 
 

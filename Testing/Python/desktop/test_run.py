@@ -20,11 +20,11 @@ from GliomaSegLib.desktop.process import (
     QtProcessRunner,
     child_environment,
     end_process,
-    is_alive,
 )
 from GliomaSegLib.desktop.progress import parse
 from GliomaSegLib.desktop.run import Listener, Request, SegmentationRun
 from GliomaSegLib.errors import InputRefused
+from GliomaSegLib.output_folder import process_is_alive
 
 
 @dataclass
@@ -151,7 +151,7 @@ def test_a_process_is_ended_with_all_that_it_started():
         text=True,
     )
     child = int(parent.stdout.readline())
-    assert is_alive(child) and is_alive(parent.pid)
+    assert process_is_alive(child) and process_is_alive(parent.pid)
     end_process(parent.pid)
     parent.wait(timeout=20)
     parent.stdout.close()

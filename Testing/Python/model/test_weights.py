@@ -92,6 +92,7 @@ def test_half_precision_weights_are_loaded_as_single(make_model: MakeModel) -> N
         (setting("weights", "file", value="../other/weights.safetensors"), "without folders"),
         (setting("weights", "file", value="/etc/passwd"), "without folders"),
         (setting("inference", "bytes_per_voxel", value=0), "above 0"),
+        (setting("inference", "mirror", value="yes"), "inference.mirror must be true or false"),
     ],
 )
 def test_a_wrong_description_is_refused_with_what_is_wrong(

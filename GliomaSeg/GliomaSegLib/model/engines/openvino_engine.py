@@ -53,6 +53,22 @@ def open_engine(description: ModelDescription, options: EngineOptions) -> OpenVi
     return OpenVinoEngine(description, options, openvino, eight_bit)
 
 
+def passed(request: Any, image: FloatArray, tick: Tick) -> FloatArray:
+    """The first output of an OpenVINO request for ``image`` (channel, ...), valid until its next pass.
+
+    The pass runs beside this thread, so that a cancelled run ends within ``_POLL_MS``.
+    """
+    request.start_async({0: image[None]})
+    try:
+        while not request.wait_for(_POLL_MS):
+            tick(0.0)
+    except BaseException:
+        request.cancel()
+        raise
+    made: FloatArray = request.get_output_tensor(0).data
+    return made
+
+
 class OpenVinoEngine:
     """One pass or sliding windows of a ``GliomaNetwork`` on the processor, by ``eight_bit`` where given."""
 
@@ -161,19 +177,9 @@ class OpenVinoEngine:
         return np.asarray(made[:, : size[0], : size[1], : size[2]])
 
     def _forward(self, image: FloatArray, tick: Tick = lambda share: None) -> FloatArray:
-        """Probabilities (class, z, y, x) of one window or of the whole, valid until the next call.
-
-        The pass runs beside this thread, so that a cancelled run ends within ``_POLL_MS``.
-        """
+        """Probabilities (class, z, y, x) of one window or of the whole, valid until the next call."""
         request = self._request(image.shape)
-        request.start_async({0: np.ascontiguousarray(image)[None]})
-        try:
-            while not request.wait_for(_POLL_MS):
-                tick(0.0)
-        except BaseException:
-            request.cancel()
-            raise
-        return np.asarray(request.get_output_tensor(0).data[0])
+        return np.asarray(passed(request, np.ascontiguousarray(image), tick)[0])
 
     def _request(self, shape: tuple[int, ...]) -> Any:
         if self._compiled is None or self._compiled[0] != shape:

@@ -14,9 +14,9 @@ from .. import devices
 from ..weights import ModelDescription, check_files
 from .base import EngineOptions, Tick
 from .foreign_engine import ForeignEngine
+from .openvino_engine import passed
 
 FloatArray = npt.NDArray[np.float32]
-_POLL_MS = 200
 
 
 def usable(description: ModelDescription, options: EngineOptions) -> bool:
@@ -67,16 +67,7 @@ class _OpenVino:
         return devices.free_host_memory_bytes()
 
     def run(self, image: FloatArray, tick: Tick) -> FloatArray:
-        """The pass runs beside this thread, so that a cancelled run ends soon."""
-        request = self._request(image.shape)
-        request.start_async({0: image[None]})
-        try:
-            while not request.wait_for(_POLL_MS):
-                tick(0.0)
-        except BaseException:
-            request.cancel()
-            raise
-        made = request.get_output_tensor(0).data
+        made = passed(self._request(image.shape), image, tick)
         if made.ndim != 5:
             raise RuntimeError("its output is no array (batch, channel, and three axes)")
         return np.array(made[0], np.float32)
