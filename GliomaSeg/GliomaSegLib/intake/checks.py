@@ -21,8 +21,11 @@ MIN_SHARED = 0.5
 """Least share of the smaller field of view that two volumes of one exam must have in common."""
 MIN_COVERAGE = 0.8
 """Below this share of the reference's picture a volume gets a warning that it covers only a part."""
+MAX_LABELS = 12
+"""A volume of no more different whole numbers is a label map or a mask, not a scan: BraTS has five labels."""
 _ORTHONORMAL_TOLERANCE = 1e-3
 _LATTICE = 24
+_SAMPLE = 100_000
 
 
 def check_size(title: str, size: Sequence[int], components: int) -> None:
@@ -109,6 +112,20 @@ def finite_array(title: str, array: np.ndarray, zeroed: int = 0) -> tuple[FloatA
     if not bad_count:
         return values, []
     return values, [f"{title}: {bad_count} of {values.size} voxels were not numbers and were taken as 0."]
+
+
+def refuse_label_maps(volumes: Iterable[Volume]) -> None:
+    """Refuse a label map or mask, which is easily picked beside the scan. Raises ``InputRefused``."""
+    for volume in volumes:
+        values = volume.array
+        if len(np.unique(values.reshape(-1)[:: max(1, values.size // _SAMPLE)])) > MAX_LABELS:
+            continue
+        different = np.unique(values)
+        if len(different) <= MAX_LABELS and (different == np.rint(different)).all():
+            raise InputRefused(
+                f"{volume.name} holds only {len(different)} different whole numbers, as a label map or a "
+                "mask does: give the scan itself."
+            )
 
 
 def refuse_same_pictures(volumes: Sequence[Volume]) -> None:

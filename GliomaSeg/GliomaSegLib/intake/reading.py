@@ -19,6 +19,7 @@ from .checks import (
     finite_array,
     grid_warnings,
     no_inverse,
+    refuse_label_maps,
     refuse_same_pictures,
     sheared,
 )
@@ -79,9 +80,11 @@ def check_reference(roles: Iterable[str], reference_role: str) -> None:
 def assembled(volumes: Mapping[str, Volume], reference_role: str, to_be_aligned: bool = False) -> Study:
     """A study of volumes that were read already; ``to_be_aligned`` when registration follows.
 
-    Raises ``InputRefused`` for one picture in two roles and for volumes that lie in different places.
+    Raises ``InputRefused`` for a label map, one picture in two roles and volumes that lie in different
+    places.
     """
     ordered = {role: volumes[role] for role in ROLES if role in volumes}
+    refuse_label_maps(ordered.values())
     refuse_same_pictures(list(ordered.values()))
     reference = ordered[reference_role]
     warnings = [

@@ -257,6 +257,31 @@ def test_the_same_file_or_the_same_picture_twice_is_refused(tmp_path: Path) -> N
         read_study({"t1": path, "t1c": copy}, "t1c")
 
 
+@pytest.mark.parametrize("labels", [(0, 1, 2, 3, 4), (0, 1), (0, 255)])
+def test_a_label_map_or_mask_given_as_a_scan_is_refused_by_name(
+    tmp_path: Path, labels: tuple[int, ...]
+) -> None:
+    path = written(tmp_path / "flair.nii.gz")
+    rng = np.random.default_rng(3)
+    sitk.WriteImage(
+        image_of(rng.choice(labels, picture().shape).astype(np.uint8)), str(tmp_path / "seg.nii.gz")
+    )
+    told = rf"^T1c \(seg.nii.gz\) holds only {len(labels)} different whole numbers, as a label map or a mask"
+    with pytest.raises(InputRefused, match=told):
+        read_study({"t1c": tmp_path / "seg.nii.gz", "flair": path}, "flair")
+
+
+def test_a_coarse_scan_and_one_of_few_fractions_are_taken(tmp_path: Path) -> None:
+    """Thirteen whole numbers, or five that are not whole, may come from a scan."""
+    rng = np.random.default_rng(4)
+    coarse = rng.choice(13, picture().shape).astype(np.float32)
+    fractions = rng.choice([0.0, 0.25, 0.5, 0.75, 1.0], picture().shape).astype(np.float32)
+    sitk.WriteImage(image_of(coarse), str(tmp_path / "a.nii.gz"))
+    sitk.WriteImage(image_of(fractions), str(tmp_path / "b.nii.gz"))
+    study = read_study({"t1c": tmp_path / "a.nii.gz", "flair": tmp_path / "b.nii.gz"}, "t1c")
+    assert set(study.volumes) == {"t1c", "flair"}
+
+
 def test_a_reference_that_was_not_given_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no FLAIR was given"):
         read_study({"t1": written(tmp_path / "a.nii.gz")}, "flair")
