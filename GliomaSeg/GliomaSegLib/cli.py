@@ -219,9 +219,11 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _tell(sentence: str, code: int, as_json: bool) -> int:
+def _tell(sentence: str, code: int, as_json: bool, error: GliomaSegError | None = None) -> int:
     if as_json:
-        print(json.dumps({"stage": "error", "message": sentence, "exit_code": code}), flush=True)
+        told = {"stage": "error", "message": sentence, "exit_code": code}
+        kind = {"kind": type(error).__name__, "what": error.what} if error else {}
+        print(json.dumps(told | kind), flush=True)
     print(sentence, file=sys.stderr)
     return code
 
@@ -237,7 +239,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GliomaSegError as error:
         if parsed.debug:
             raise
-        return _tell(str(error), error.exit_code, as_json)
+        return _tell(str(error), error.exit_code, as_json, error)
     except KeyboardInterrupt:
         return _tell("Cancelled: nothing was written.", Cancelled.exit_code, as_json)
     except BrokenPipeError:

@@ -110,6 +110,7 @@ def _words(value: Any) -> str:
 
 def _import(arguments: argparse.Namespace) -> None:
     from .model.importing import ImportOptions, import_model
+    from .progress import JsonLines
 
     options = ImportOptions(
         arguments.name,
@@ -119,7 +120,11 @@ def _import(arguments: argparse.Namespace) -> None:
         arguments.licence,
         arguments.replace,
     )
+    lines = JsonLines(sys.stdout) if arguments.progress == "json" else None
     entry = import_model(arguments.path, options)
+    if lines:
+        lines.write({"stage": "done", "fraction": 1.0, "message": "Done", "name": entry.name})
+        return
     print(f"Imported {entry.name} ({entry.runtime}, outlines {', '.join(entry.classes)}).")
     print(f"Licence: {entry.licence or 'not stated'}.")
     print(f"Use it with  gliomaseg segment --model {entry.name} ...")
@@ -185,6 +190,9 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--licence", default="", metavar="TEXT", help="the model's licence, if it names none")
     parser.add_argument("--replace", action="store_true", help="replace an imported model of the same name")
+    parser.add_argument(
+        "--progress", choices=("json", "none"), default="none", help="json: lines for a program to read"
+    )
 
 
 def _add_names(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,8 @@ class GliomaSegError(Exception):
     """Base of every error that is shown to a person as its sentence, without a traceback."""
 
     exit_code = 1
+    what: str = ""
+    """The file, or the name, that a caller may ask a person about; empty for most errors."""
 
 
 class UsageError(GliomaSegError):
@@ -31,6 +33,22 @@ class ModelRefused(GliomaSegError):
     """The model's files are damaged, incomplete or of a kind that this version can't run."""
 
     exit_code = 4
+
+
+class TrustNeeded(ModelRefused):
+    """A model can run programs when it is opened: only who trusts its source may. ``what``: the file."""
+
+    def __init__(self, sentence: str, what: str) -> None:
+        super().__init__(sentence)
+        self.what = what
+
+
+class NameTaken(UsageError):
+    """An imported model has this very name; it can be replaced. ``what``: the name."""
+
+    def __init__(self, sentence: str, what: str) -> None:
+        super().__init__(sentence)
+        self.what = what
 
 
 class OutOfMemory(GliomaSegError):

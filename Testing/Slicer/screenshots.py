@@ -15,6 +15,7 @@ from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("QT_SCALE_FACTOR", "2")
+os.environ["GLIOMASEG_MODELS"] = tempfile.mkdtemp(prefix="gliomaseg-no-models-")
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(ROOT / "GliomaSeg")]
@@ -67,6 +68,17 @@ class Silent:
         """Always."""
         return True
 
+    def allow(self, text):
+        """Always."""
+        return True
+
+    def show(self, title, page):
+        """Nothing."""
+
+    def open_path(self, title, filters):
+        """Never."""
+        return ""
+
     def save_path(self, title, suggested, filters):
         """Never."""
         return ""
@@ -88,7 +100,10 @@ class Studio:
         self.widget = load_module(MODULE).GliomaSegWidget(self.parent)
         dialogs = Silent()
         self.widget.makePanel = lambda: Panel(
-            self.widget.ui, lambda: self.runner, dialogs, Dependencies(dialogs, missing=list)
+            self.widget.ui,
+            lambda: self.runner,
+            dialogs,
+            Dependencies(dialogs, missing=list, lacks=lambda name: name == "openvino"),
         )
         self.widget.setup()
         self.panel, self.ui = self.widget.panel, self.widget.ui

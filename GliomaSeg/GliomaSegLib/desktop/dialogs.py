@@ -8,6 +8,9 @@ import qt
 import slicer.util
 from slicer.i18n import tr as _
 
+PAGE_SIZE = (720, 600)
+"""Width and height of a page that is shown, in pixels."""
+
 
 class Dialogs(Protocol):
     """What the panel asks a person."""
@@ -20,6 +23,15 @@ class Dialogs(Protocol):
 
     def decide(self, text: str) -> bool:
         """Which of two ways the person takes (Yes, No)."""
+
+    def allow(self, text: str) -> bool:
+        """Whether the person allows something risky (Yes, No; the Enter key means No)."""
+
+    def show(self, title: str, page: str) -> None:
+        """Show a page of HTML until it is closed."""
+
+    def open_path(self, title: str, filters: str) -> str:
+        """A file that exists; empty when the person changed their mind. ``filters`` as Qt writes them."""
 
     def save_path(self, title: str, suggested: str, filters: str) -> str:
         """Where to save; empty when the person changed their mind. ``filters`` as Qt writes them."""
@@ -44,6 +56,37 @@ class SlicerDialogs:
     def decide(self, text: str) -> bool:
         """See ``Dialogs``."""
         return bool(slicer.util.confirmYesNoDisplay(text, windowTitle=_("Glioma Segmentation")))
+
+    def allow(self, text: str) -> bool:
+        """See ``Dialogs``. Slicer's own questions have no default answer that can be chosen."""
+        box = qt.QMessageBox(slicer.util.mainWindow())
+        box.setWindowTitle(_("Glioma Segmentation"))
+        box.setIcon(qt.QMessageBox.Warning)
+        box.setText(text)
+        box.setStandardButtons(qt.QMessageBox.Yes | qt.QMessageBox.No)
+        box.setDefaultButton(qt.QMessageBox.No)
+        answer = box.exec()
+        box.deleteLater()
+        return bool(answer == qt.QMessageBox.Yes)
+
+    def show(self, title: str, page: str) -> None:
+        """See ``Dialogs``."""
+        dialog = qt.QDialog(slicer.util.mainWindow())
+        dialog.setWindowTitle(title)
+        layout = qt.QVBoxLayout(dialog)
+        browser = qt.QTextBrowser()
+        browser.setHtml(page)
+        layout.addWidget(browser)
+        close = qt.QPushButton(_("Close"))
+        close.connect("clicked()", dialog.accept)
+        layout.addWidget(close)
+        dialog.resize(*PAGE_SIZE)
+        dialog.exec()
+        dialog.deleteLater()
+
+    def open_path(self, title: str, filters: str) -> str:
+        """See ``Dialogs``."""
+        return str(qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), title, "", filters) or "")
 
     def save_path(self, title: str, suggested: str, filters: str) -> str:
         """See ``Dialogs``."""

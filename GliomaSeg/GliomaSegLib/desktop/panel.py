@@ -17,9 +17,11 @@ from .. import __version__
 from ..errors import GliomaSegError, InputRefused
 from . import choices, display, scene
 from .assignment import assign
-from .dependencies import BRAIN_FINDER, Dependencies
+from .dependencies import Dependencies
 from .dialogs import Dialogs, SlicerDialogs
+from .model_import import ModelImport
 from .models_view import ModelsView
+from .offers import Offers
 from .parameters import chosen_volumes
 from .process import ProcessRunner, QtProcessRunner
 from .progress import Progress
@@ -29,6 +31,7 @@ from .result_view import ResultView
 from .run import Listener, Request, SegmentationRun
 
 TICK_MS = 500
+_BAR_STEPS = 1000
 _COMBOS = (
     ("referenceCombo", "reference"),
     ("brainMaskCombo", "brain"),
@@ -56,6 +59,7 @@ class Panel:
         self.results = ResultView(ui, self.dialogs, self.dependencies)
         listener = Listener(self._progress, self._log, self._done, self._failed, self._cancelled)
         self.run = SegmentationRun(make_runner(), listener)
+        self.imports = ModelImport(make_runner(), self.dialogs, self._log, self._import_ended)
         self._state: Any = None
         self._gui_tag: int | None = None
         self._observer: int | None = None
@@ -67,7 +71,8 @@ class Panel:
         choices.fill(ui.deviceCombo, [(_("Automatic"), "auto"), (_("CPU"), "cpu")])
         choices.fill(ui.modelCombo, choices.models())
         choices.fill(ui.brainMaskCombo, choices.brains())
-        self.models = ModelsView(ui, self.dialogs)
+        self.models = ModelsView(ui, self.dialogs, self.bring_model)
+        self.offers = Offers(ui, self.dependencies, self._say, self._start)
         self._devices_listed = False
         self._connect()
         self._show_running(False)
@@ -78,7 +83,6 @@ class Panel:
     def _connect(self) -> None:
         self.ui.runButton.connect("clicked()", self.run_or_cancel)
         self.ui.autoAssignButton.connect("clicked()", self.auto_assign)
-        self.ui.offlineButton.connect("clicked()", self.install_offline)
         self.ui.advancedSection.connect("contentsCollapsed(bool)", self._advanced_folded)
         for combo_name, field in _COMBOS:
             combo = getattr(self.ui, combo_name)
@@ -111,6 +115,7 @@ class Panel:
     def close(self) -> None:
         """The module goes: end the run, let go of the scene."""
         self.run.abandon()
+        self.imports.abandon()
         self._clock.stop()
         self.set_state(None)
         self.results.close()
@@ -130,7 +135,7 @@ class Panel:
 
     def refresh(self) -> None:
         """The line under the inputs and the button say what can be done now."""
-        if self.run.running:
+        if self._job is not None:
             return
         reason, ready = _("Open the module again to start."), ""
         if self._state is not None:
@@ -157,11 +162,6 @@ class Panel:
         nothing = _("All four are chosen; clear one to have it guessed.")
         choices.say(self.ui.assignLabel, "\n".join(said) or nothing)
 
-    def install_offline(self) -> None:
-        """Install the missing packages from a folder."""
-        if self.dependencies.ensure_offline():
-            self._say(_("All packages that a run needs are installed."))
-
     def _advanced_folded(self, folded: bool) -> None:
         """Ask the graphics driver only when somebody wants to see its devices."""
         if folded or self._devices_listed:
@@ -173,23 +173,62 @@ class Panel:
 
     def run_or_cancel(self) -> None:
         """The large button."""
-        if self.run.running:
+        job = self._job
+        if job is not None:
             self.ui.runButton.enabled = False
             self.ui.stageLabel.text = _("Cancelling...")
-            self.run.cancel()
+            job.cancel()
         else:
             self._start()
 
-    def _start(self) -> None:
-        state = self._state
-        if state is None or obstacle(chosen_volumes(state), state.reference):
-            self.refresh()
+    @property
+    def _job(self) -> SegmentationRun | ModelImport | None:
+        """What is going on in a process of its own; one thing at a time."""
+        return next((job for job in (self.run, self.imports) if job.running), None)
+
+    def bring_model(self, source: Path) -> None:
+        """Import somebody's model from a zip or a folder; it is chosen when it is there."""
+        if self._job is not None or not self._packages_there():
             return
+        self.imports.start(source)
+        self._show_running(True)
+        # How long it takes can't be told: a bar from 0 to 0 only moves.
+        self.ui.progressBar.maximum = 0
+        self._stage = _("Importing {name}").format(name=source.name)
+        choices.say(self.ui.modelInfoLabel, _("{stage}...").format(stage=self._stage))
+        self._tick()
+
+    def _import_ended(self, name: str, sentence: str) -> None:
+        self._show_running(False)
+        self.refresh()
+        if not name:
+            self.models.update()
+            self._say(sentence)
+            return
+        self.models.choose(name)
+        lacking = self.offers.lacking_for(self.models.runtime(name))
+        said = _("The model {name} is imported and chosen.").format(name=name)
+        more = _("It needs the package {package}, which Slicer will ask about.").format(package=lacking)
+        self._say(f"{said} {more}" if lacking else said)
+
+    def _packages_there(self) -> bool:
+        """Whether what every run needs is there, after asking where it was not."""
         self._say("")
         if not self.dependencies.ensure():
             self._say(_("Nothing was started: some Python packages are still missing."))
-            return
+            return False
         self.ui.logText.setPlainText("")
+        return True
+
+    def _start(self) -> None:
+        state = self._state
+        if self._job is not None:
+            return
+        if state is None or obstacle(chosen_volumes(state), state.reference):
+            self.refresh()
+            return
+        if not self._packages_there():
+            return
         volumes = chosen_volumes(state)
         reference = effective_reference(volumes, state.reference)
         request = Request(
@@ -225,14 +264,16 @@ class Panel:
             self._tick()
         else:
             self._clock.stop()
+            self.ui.progressBar.maximum = _BAR_STEPS
 
     def _tick(self) -> None:
-        if self.run.running and self.ui.runButton.enabled:
-            seconds = int(self.run.seconds())
+        job = self._job
+        if job is not None and self.ui.runButton.enabled:
+            seconds = int(job.seconds())
             self.ui.stageLabel.text = _("{stage} ({seconds} s)").format(stage=self._stage, seconds=seconds)
 
     def _progress(self, told: Progress) -> None:
-        self.ui.progressBar.value = max(int(told.fraction * 1000), self.ui.progressBar.value)
+        self.ui.progressBar.value = max(int(told.fraction * _BAR_STEPS), self.ui.progressBar.value)
         self._stage = told.message or told.stage
         self._tick()
 
@@ -272,21 +313,7 @@ class Panel:
         self._show_running(False)
         self._say(sentence)
         self.refresh()
-
-        if f"needs the package {BRAIN_FINDER}" in sentence:
-            qt.QTimer.singleShot(0, self._offer_brain_finder)
-
-    def _offer_brain_finder(self) -> None:
-        """The one package that is needed only for some scans: ask, install, run again."""
-        self._say(
-            _("This scan shows the skull: choose a brain mask, or let {name} be installed.").format(
-                name=BRAIN_FINDER
-            )
-        )
-        # Where this process sees the package and the command does not, another run would fail again.
-        lacked = self.dependencies.lacks(BRAIN_FINDER)
-        if lacked and self._state is not None and self.dependencies.ensure_optional(BRAIN_FINDER):
-            self._start()
+        self.offers.after_failure(sentence)
 
     def _cancelled(self) -> None:
         self._show_running(False)

@@ -1,9 +1,10 @@
-"""The lines that ``gliomaseg segment --progress json`` prints, read without Slicer."""
+"""The lines that the command prints with ``--progress json``, read without Slicer."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,8 @@ def parse(line: str) -> Progress | None:
     >>> parse("a warning of some library") is None
     True
     """
-    try:
-        told = json.loads(line)
-    except ValueError:
-        return None
-    if not isinstance(told, dict) or ("fraction" not in told and "pid" not in told):
+    told = _told(line)
+    if "fraction" not in told and "pid" not in told:
         return None
     fraction = min(max(float(told.get("fraction", 0.0)), 0.0), 1.0)
     pid = told.get("pid")
@@ -37,18 +35,50 @@ def parse(line: str) -> Progress | None:
     )
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """An error that the command tells: its sentence, the error's class, what a person may be asked about."""
+
+    sentence: str
+    kind: str = ""
+    what: str = ""
+
+
+def refused(line: str) -> Refusal | None:
+    """The error that a line tells, or None when it is something else."""
+    told = _told(line)
+    if told.get("stage") != "error":
+        return None
+    return Refusal(*(str(told.get(key, "")) for key in ("message", "kind", "what")))
+
+
 def refusal(line: str) -> str:
     """The sentence of an error that the command tells, or an empty text.
 
     >>> refusal('{"stage": "error", "message": "t1.nrrd is constant.", "exit_code": 3}')
     't1.nrrd is constant.'
     """
+    found = refused(line)
+    return found.sentence if found else ""
+
+
+def imported_name(line: str) -> str:
+    """The name of the model that has been imported, where a line tells it; else an empty text.
+
+    >>> imported_name('{"stage": "done", "fraction": 1.0, "message": "Done", "name": "theirs"}')
+    'theirs'
+    """
+    told = _told(line)
+    return str(told.get("name", "")) if told.get("stage") == "done" else ""
+
+
+def _told(line: str) -> dict[str, Any]:
+    """The object in a line; empty for anything else."""
     try:
         told = json.loads(line)
-    except ValueError:
-        return ""
-    is_error = isinstance(told, dict) and told.get("stage") == "error"
-    return str(told.get("message", "")) if is_error else ""
+    except (ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 class LineBuffer:

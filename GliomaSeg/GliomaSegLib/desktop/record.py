@@ -16,7 +16,7 @@ class RunRecord:
 
     ``algorithm``: name and version for DICOM; ``warnings``: sentences; ``assessable`` and ``intervals_ml``
     (the model's own volume interval, low and high) by abbreviation; ``interval_level``: the share of true
-    volumes that the intervals are meant to hold.
+    volumes that the intervals are meant to hold. ``seconds``, ``device``, ``engine``: as in ``run.json``.
     """
 
     algorithm: str = "GliomaSeg"
@@ -26,6 +26,7 @@ class RunRecord:
     interval_level: float | None = None
     seconds: float | None = None
     device: str = ""
+    engine: str = ""
 
 
 def read_record(folder: Path, fallback_algorithm: str) -> RunRecord:
@@ -44,6 +45,7 @@ def read_record(folder: Path, fallback_algorithm: str) -> RunRecord:
         measures.get("interval_level"),
         run.get("seconds"),
         str(run.get("device", "")),
+        str(run.get("engine", "")),
     )
 
 

@@ -113,7 +113,7 @@ class ResultView:
         spacing = volume_grid(reference, reference).spacing_mm
         self.rows = table(kept, model, spacing, record.assessable)
         mark_segments(result, {row.abbreviation: row.edited for row in self.rows})
-        self._show_name(result)
+        self._show_name(result, record)
         warnings = [*record.warnings, *_uncounted(result)]
         say(self.ui.warningsLabel, "\n".join(f"\u26a0 {warning}" for warning in warnings))
         self.ui.show3dCheckBox.checked = display.is_in_3d(result)
@@ -131,9 +131,10 @@ class ResultView:
             )
         )
 
-    def _show_name(self, result: Any) -> None:
+    def _show_name(self, result: Any, record: RunRecord) -> None:
         edited = any(row.edited for row in self.rows)
-        self.ui.resultNameLabel.text = result.GetName() + (_("  (* corrected)") if edited else "")
+        name = result.GetName() + (_("  (* corrected)") if edited else "")
+        self.ui.resultNameLabel.text = "\n".join(line for line in (name, _made_by(record)) if line)
 
     def _fill_table(self, record: RunRecord) -> None:
         widget = self.ui.resultTable
@@ -155,6 +156,15 @@ class ResultView:
         result = self._state.result if self._state is not None else None
         if result is not None and visible != display.is_in_3d(result):
             display.show_in_3d(result, visible)
+
+
+def _made_by(record: RunRecord) -> str:
+    """What ran the model, where, and how long it took; empty for results of older versions."""
+    if record.seconds is None or not record.engine:
+        return ""
+    return _("{seconds:.0f} s on {device}, by {engine}").format(
+        seconds=record.seconds, device=record.device, engine=record.engine
+    )
 
 
 def _fit_height(table_widget: Any, rows: int) -> None:

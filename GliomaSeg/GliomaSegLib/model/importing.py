@@ -15,20 +15,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModelRefused, OutputRefused, UsageError
+from ..errors import ModelRefused, NameTaken, OutputRefused, TrustNeeded, UsageError
 from ..locations import models_folder, user_models_folder
 from ..output_folder import process_is_alive
 from . import nnunet_folder
 from .archives import unpack
 from .foreign import plain_file_name
 from .library import INSTALLED_FILE, MODEL_FILE, ModelEntry, list_models, same_name, today
-from .pickles import is_pickled, not_trusted, read_checkpoint, save_weights
+from .pickles import is_pickled, read_checkpoint, save_weights
 from .trial import try_model
 from .weights import FORMAT, NATIVE, check_files, file_sha256, read_description, read_facts
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CARDS = ("MODEL_CARD.md", "README.md", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE")
 _STAGING = ".importing-"
+_REPLACED = "replaced"
 _NO_LICENCE = "not stated: ask its authors before you use it"
 _DEEPEST = 6
 
@@ -94,11 +95,28 @@ def _staging() -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _remove_abandoned(root: Path) -> None:
+def clear_after(pid: int | None) -> None:
+    """Remove what an import left whose process, ``pid``, has just been ended, and what earlier ones left."""
+    root = user_models_folder()
+    if root.is_dir():
+        _remove_abandoned(root, pid)
+
+
+def _remove_abandoned(root: Path, ended: int | None = None) -> None:
+    """``ended``: a process that has been killed, even if the system still lists it."""
     for left in root.glob(f"{_STAGING}{socket.gethostname()}-*"):
-        pid = left.name.split("-")[-2]
-        if pid.isdigit() and int(pid) != os.getpid() and not process_is_alive(int(pid)):
+        told = left.name.split("-")[-2]
+        pid = int(told) if told.isdigit() else os.getpid()
+        if pid == ended or (pid != os.getpid() and not process_is_alive(pid)):
+            _put_back(left / _REPLACED, root)
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _put_back(replaced: Path, root: Path) -> None:
+    """A model that was to be replaced comes back, when the import was killed before the new one was there."""
+    for model in replaced.iterdir() if replaced.is_dir() else ():
+        if not (root / model.name).exists():
+            model.rename(root / model.name)
 
 
 def _build(folder: Path, made: Path, options: ImportOptions) -> dict[str, Any]:
@@ -198,16 +216,21 @@ def _build_single(home: Path, made: Path, facts: dict[str, Any], trust: bool) ->
         )
     runtime = facts.get("runtime", NATIVE)
     if runtime == "torchscript" and not trust:
-        raise ModelRefused(
+        raise TrustNeeded(
             f"{file} is a TorchScript file, which can run programs: if you trust its source, import it again "
-            "with --trust."
+            "with --trust.",
+            file,
         )
     if runtime == NATIVE and is_pickled(home / file):
         state = read_checkpoint(home / file, trust)
         file = "weights.safetensors"
         save_weights(state.get("state_dict", state), made / file)
     elif runtime == "onnx" and is_pickled(home / file):
-        raise not_trusted(file)
+        # Trust would not help: no ONNX engine reads it.
+        raise ModelRefused(
+            f"{file} holds pickled weights and is no ONNX file: export the network as ONNX, or correct "
+            f"runtime in its {MODEL_FILE}."
+        )
     else:
         _copy(home / file, made / file)
     return {**facts, "weights": {**weights, "file": file, "sha256": file_sha256(made / file)}}
@@ -268,8 +291,14 @@ def _name(options: ImportOptions, facts: Mapping[str, Any], source: Path) -> str
             raise UsageError(f"{folder.name} is the name of a bundled model: give another with --name.")
     for entry in list_models():
         if entry.imported and same_name(entry.name, told) and not (options.replace and entry.name == told):
-            raise UsageError(f"There is a model {entry.name} already: give another --name, or --replace.")
+            if entry.name == told:
+                raise _taken(told)
+            raise UsageError(f"There is a model {entry.name} already: give another --name.")
     return told
+
+
+def _taken(name: str) -> NameTaken:
+    return NameTaken(f"There is a model {name} already: give another --name, or --replace.", name)
 
 
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
@@ -294,15 +323,15 @@ def _finish(made: Path, facts: dict[str, Any], source: Path, options: ImportOpti
 
 def _place(made: Path, name: str, replace: bool) -> None:
     target = user_models_folder() / name
+    replaced = made.parent / _REPLACED / name
     if replace and target.is_dir():
-        target.rename(made.parent / "replaced")
+        replaced.parent.mkdir()
+        target.rename(replaced)
     try:
         made.rename(target)
     except OSError as error:
-        if (made.parent / "replaced").is_dir():
-            (made.parent / "replaced").rename(target)
+        if replaced.is_dir():
+            replaced.rename(target)
         if target.exists():
-            raise UsageError(
-                f"There is a model {name} already: give another --name, or --replace."
-            ) from error
+            raise _taken(name) from error
         raise

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ModelRefused
+from ..errors import ModelRefused, TrustNeeded
 
 if TYPE_CHECKING:
     import torch
@@ -30,11 +30,12 @@ def is_pickled(path: Path) -> bool:
         return any(name.endswith("data.pkl") for name in archive.namelist())
 
 
-def not_trusted(name: str) -> ModelRefused:
+def not_trusted(name: str) -> TrustNeeded:
     """The refusal of a pickle whose source nobody has confirmed to trust."""
-    return ModelRefused(
+    return TrustNeeded(
         f"{name} holds pickled weights, which can run any program when they are opened: if you trust their "
-        "source, import them again with --trust; they are then converted once and never unpickled again."
+        "source, import them again with --trust; they are then converted once and never unpickled again.",
+        name,
     )
 
 

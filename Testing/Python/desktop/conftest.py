@@ -31,10 +31,18 @@ def desktop():
 
 
 @pytest.fixture
-def bench(desktop, tmp_path, request):
-    """The panel with a played command; the fixture's parameter says how that behaves."""
+def bench(desktop, tmp_path, request, monkeypatch):
+    """The panel with a played command; the fixture's parameter says how that behaves.
+
+    Packages live in a folder of the test's own: a snapshot of the real ones takes a minute on a busy disk.
+    """
     from workbench import Bench
 
+    from GliomaSegLib.desktop import dependencies
+
+    site = tmp_path / "site-packages"
+    site.mkdir()
+    monkeypatch.setattr(dependencies, "package_folders", lambda: [site])
     made = Bench(tmp_path, getattr(request, "param", "good"))
     yield made
     made.close()

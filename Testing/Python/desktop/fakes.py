@@ -59,11 +59,14 @@ elif BEHAVIOUR == "refuses":
     print(json.dumps({"stage": "error", "message": sentence, "exit_code": 3}), flush=True)
     print(sentence, file=sys.stderr)
     sys.exit(3)
-elif BEHAVIOUR == "wants deepbet":
+elif BEHAVIOUR.startswith("wants "):
+    package = BEHAVIOUR.split()[1]
     if Path(__file__).with_name("installed").exists():
         finish()
     else:
-        sentence = "Finding the brain in scans that show the skull needs the package deepbet: install it."
+        skull = "Finding the brain in scans that show the skull"
+        what = skull if package == "deepbet" else "The model theirs"
+        sentence = f"{what} needs the package {package}: install it."
         print(json.dumps({"stage": "error", "message": sentence, "exit_code": 2}), flush=True)
         sys.exit(2)
 elif BEHAVIOUR == "crashes":

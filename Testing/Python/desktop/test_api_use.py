@@ -40,6 +40,11 @@ KNOWN_OBJECTS = {
     ("correct_view.py", "button"): "QPushButton",
     ("display.py", "layout"): "layoutManager",
     ("pointing.py", "layout"): "layoutManager",
+    ("dialogs.py", "box"): "QMessageBox",
+    ("dialogs.py", "dialog"): "QDialog",
+    ("dialogs.py", "layout"): "QVBoxLayout",
+    ("dialogs.py", "browser"): "QTextBrowser",
+    ("dialogs.py", "close"): "QPushButton",
     ("selftest.py", "host"): "QWidget",
 }
 """Variables of the module's text that hold Qt objects, by file."""

@@ -4,6 +4,7 @@ import pytest
 import qt
 import slicer
 import slicer.util
+from PySide6 import QtCore, QtWidgets
 
 from GliomaSegLib.desktop.dialogs import SlicerDialogs
 
@@ -35,3 +36,46 @@ def test_a_file_dialog_that_is_closed_gives_an_empty_text(monkeypatch):
     monkeypatch.setattr(qt, "QFileDialog", FileDialog, raising=False)
     assert SlicerDialogs().save_path("Save", "x.csv", "Table (*.csv)") == ""
     assert SlicerDialogs().folder("Where?") == "/some/folder"
+    FileDialog.getOpenFileName = staticmethod(lambda parent, title, folder, filters: None)
+    assert SlicerDialogs().open_path("Which?", "Zip (*.zip)") == ""
+
+
+def meanwhile(act):
+    """Do something with the dialog that is open a moment later."""
+
+    def later():
+        act(QtWidgets.QApplication.activeModalWidget())
+
+    QtCore.QTimer.singleShot(100, later)
+
+
+@pytest.mark.parametrize("answer", ["Yes", "No", "Enter", "closed"])
+def test_a_risk_is_taken_only_by_a_click_on_yes(desktop, monkeypatch, answer):
+    monkeypatch.setattr(slicer.util, "mainWindow", lambda *a, **k: None)
+    seen = []
+
+    def click(box):
+        seen.append(box.text())
+        kinds = QtWidgets.QMessageBox.StandardButton
+        if answer == "closed":
+            box.close()
+        else:
+            chosen = {"Yes": box.button(kinds.Yes), "No": box.button(kinds.No), "Enter": box.defaultButton()}
+            chosen[answer].click()
+
+    meanwhile(click)
+    assert SlicerDialogs().allow("Do you trust it?") is (answer == "Yes")
+    assert seen == ["Do you trust it?"]
+
+
+def test_a_page_is_shown_until_it_is_closed(desktop, monkeypatch):
+    monkeypatch.setattr(slicer.util, "mainWindow", lambda *a, **k: None)
+    seen = []
+
+    def look(dialog):
+        seen.append((dialog.windowTitle(), dialog.findChild(QtWidgets.QTextBrowser).toPlainText()))
+        dialog.findChild(QtWidgets.QPushButton).click()
+
+    meanwhile(look)
+    SlicerDialogs().show("Public models", "<h3>One</h3>")
+    assert seen == [("Public models", "One")]

@@ -185,16 +185,19 @@ def test_an_offline_install_uses_the_folder_only(asked, monkeypatch):
     assert wanted[0][:4] == ["--no-index", "--find-links", "/media/wheels", "torch>=2.4"]
 
 
-def test_a_folder_without_the_packages_for_a_single_purpose_is_enough(asked):
+def test_of_the_packages_for_a_single_purpose_those_in_the_folder_are_tried(asked, tmp_path):
     dependencies, answers, _site = asked
+    answers.path = str(tmp_path)
+    for name in ("torch-2.13-cp312.whl", "deepbet-1.0.2.tar.gz", "openvino-2026.4.1-cp312.whl"):
+        (tmp_path / name).write_text("")
     tried = []
 
     def offline(names, folder):
-        tried.append(names)
+        tried.append((names, folder))
         if names == ["deepbet"]:
             raise subprocess.CalledProcessError(1, "pip")
 
     dependencies.offline, dependencies.lacks = offline, lambda name: True
     dependencies.missing = lambda: [] if tried else ["torch"]
     assert dependencies.ensure_offline() is True and answers.errors == []
-    assert tried == [["torch"], ["deepbet"], ["highdicom"]]
+    assert tried == [([name], str(tmp_path)) for name in ("torch", "deepbet", "openvino")]

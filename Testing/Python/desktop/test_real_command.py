@@ -52,6 +52,7 @@ def test_the_button_gives_what_the_shell_gives(bench, tiny_study, tiny_model, tm
     bench.click_run()
     bench.wait(lambda: not bench.panel.run.running, seconds=120)
     assert bench.ui.messageLabel.text == ""
+    assert " s on cpu, by " in bench.ui.resultNameLabel.text
     labels = scene.current_labels(bench.state.result, bench.volumes["t1c"])
     assert shell.any()
     np.testing.assert_array_equal(labels, shell)
@@ -93,5 +94,6 @@ def test_the_record_of_a_real_run_says_what_could_not_be_seen(tiny_model, tiny_s
     record = read_record(tmp_path / "out", "GliomaSeg 0")
     run = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
     assert record.algorithm == "GliomaSeg 0 tiny 0.0.0"
+    assert (record.seconds, record.device, record.engine) == (run["seconds"], "cpu", run["engine"])
     assert record.warnings == run["warnings"] and any("T1c" in each for each in record.warnings)
     assert record.assessable["ET"] is False and record.assessable["RC"] is True

@@ -30,7 +30,9 @@ class Answers:
 
     agrees: bool = True
     decides: bool = True
+    allows: bool = True
     path: str = ""
+    pages: list = field(default_factory=list)
     errors: list = field(default_factory=list)
     details: list = field(default_factory=list)
     questions: list = field(default_factory=list)
@@ -46,6 +48,16 @@ class Answers:
     def decide(self, text):
         self.questions.append(text)
         return self.decides
+
+    def allow(self, text):
+        self.questions.append(text)
+        return self.allows
+
+    def show(self, title, page):
+        self.pages.append((title, page))
+
+    def open_path(self, title, filters):
+        return self.path
 
     def save_path(self, title, suggested, filters):
         return self.path

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from samples import write_tiny_model
 
 from GliomaSegLib.cli import main
-from GliomaSegLib.errors import ModelRefused, UsageError
+from GliomaSegLib.errors import ModelRefused, TrustNeeded, UsageError
 from GliomaSegLib.intake.preparation import NetworkInput
 from GliomaSegLib.labels import CLASS_NAMES
 from GliomaSegLib.model import devices
@@ -157,11 +157,13 @@ def test_a_pickle_in_place_of_onnx_or_weights_is_never_opened(tmp_path: Path) ->
     source = write_tiny_model(tmp_path / "native")
     torch.save({"head.weight": Trap()}, source / "weights.pth")
     facts = json.loads((source / "model.json").read_text())
-    for change in ({}, {"runtime": "onnx", "output": LABELS}):
+    changes = [({}, TrustNeeded, False), ({"runtime": "onnx", "output": LABELS}, ModelRefused, True)]
+    for change, kind, trust in changes:
         told = {**facts, **change, "weights": {"file": "weights.pth"}}
         (source / "model.json").write_text(json.dumps(told))
-        with pytest.raises(ModelRefused, match=r"pickled weights.*--trust"):
-            import_model(source, ImportOptions())
+        with pytest.raises(kind, match=r"weights.pth holds pickled weights") as refused:
+            import_model(source, ImportOptions(trust=trust))
+        assert ("--trust" in str(refused.value)) is not trust
     assert not (tmp_path / "sprung").exists()
 
 

@@ -182,6 +182,41 @@ def test_what_a_killed_import_left_is_cleared_by_the_next(tmp_path: Path, shelf:
     assert {p.name for p in shelf.iterdir()} == {"tiny"}
 
 
+def test_an_import_that_was_killed_while_it_replaced_gives_the_old_model_back(
+    tmp_path: Path, shelf: Path
+) -> None:
+    import os
+    import socket
+
+    import_model(write_tiny_model(tmp_path / "given"), ImportOptions())
+    half = shelf / f".importing-{socket.gethostname()}-{os.getpid()}-abc"
+    (half / "replaced").mkdir(parents=True)
+    (shelf / "tiny").rename(half / "replaced" / "tiny")
+    importing.clear_after(None)
+    assert half.exists(), "its process is alive"
+    importing.clear_after(os.getpid())
+    assert {p.name for p in shelf.iterdir()} == {"tiny"} and verify_model("tiny") == []
+
+
+def test_programs_are_told_what_they_may_ask_about(
+    tmp_path: Path, shelf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_tiny_model(tmp_path / "given")
+    words = ["models", "import", str(source), "--progress", "json"]
+
+    def last() -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+        return told
+
+    assert main(words) == 0
+    assert last() == {"stage": "done", "fraction": 1.0, "message": "Done", "name": "tiny"}
+    assert main(words) == 2
+    told = last()
+    assert (told["stage"], told["kind"], told["what"]) == ("error", "NameTaken", "tiny")
+    assert main([*words, "--name", "TINY"]) == 2
+    assert last()["kind"] == "UsageError", "another way to write it can't be replaced"
+
+
 def test_seconds_are_remembered_for_listed_models_of_the_same_version(tmp_path: Path, shelf: Path) -> None:
     run = {
         "model": {"name": "tiny", "version": "0.0.0"}, "seconds": 4.2, "device": "cpu", "engine": "torch",
