@@ -78,7 +78,7 @@ class SlicerDialogs:
         browser.setHtml(page)
         layout.addWidget(browser)
         close = qt.QPushButton(_("Close"))
-        close.connect("clicked()", dialog.accept)
+        close.connect("clicked()", lambda: dialog.accept())
         layout.addWidget(close)
         dialog.resize(*PAGE_SIZE)
         dialog.exec()

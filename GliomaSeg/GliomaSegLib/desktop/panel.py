@@ -289,6 +289,7 @@ class Panel:
             self._failed(_("The result could not be loaded: {reason}").format(reason=error))
             return
         self._say("")
+        self.models.update()
         self.refresh()
 
     def _import(self, request: Request, folder: Path) -> None:

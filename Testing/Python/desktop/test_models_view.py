@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from workbench import add_volumes
 
 from GliomaSegLib.desktop import models_view
 from GliomaSegLib.errors import OutputRefused
@@ -76,3 +77,10 @@ def test_a_damaged_model_is_listed_as_such(shelf, bench):
     (shelf / "other" / "model.json").write_text("{")
     bench.panel.models.update()
     assert "other: damaged" in bench.ui.modelInfoLabel.text
+
+
+def test_after_a_run_its_seconds_are_shown(shelf, bench):
+    run = {"version": "1", "seconds": 7.4, "device": "cpu", "engine": "torch", "day": "2026-11-22"}
+    (shelf / "seconds.json").write_text(json.dumps({"other": run}))
+    bench.result_without_process(add_volumes())
+    assert "other: CC-BY-4.0; outlines ET, RC; 7 s on cpu" in bench.ui.modelInfoLabel.text.split("\n")
