@@ -50,14 +50,18 @@ def _follow(rng: np.random.Generator, material: Material, low: float, high: floa
 
 
 def cavity_fluid(rng: np.random.Generator, brain_fluid: dict[str, float]) -> Material:
-    """Cavity fluid: like the brain's own ``brain_fluid`` (ratios by role), with protein, or bloody."""
-    kind = rng.choice(["clear", "protein", "bloody"], p=[0.74, 0.19, 0.07])
+    """Cavity fluid: like the brain's own ``brain_fluid`` (ratios by role), as dark as that on T1 but hardly
+    suppressed on FLAIR, with protein, or bloody."""
+    kind = rng.choice(["clear", "unsuppressed", "protein", "bloody"], p=[0.58, 0.2, 0.15, 0.07])
     if kind == "clear":
         if rng.random() < 0.7:
             ratio = {role: brain_fluid[role] * float(rng.uniform(0.85, 1.15)) for role in ROLES}
             return Material(ratio, float(rng.uniform(0.0, 0.05)))
         clear = {"t1": (0.25, 0.6), "t1c": (0.3, 0.6), "t2": (2.0, 4.2), "flair": (0.08, 0.55)}
         return _follow(rng, _draw(rng, clear, (0.0, 0.05)), -0.05, 0.1)
+    if kind == "unsuppressed":
+        dark = {"t1": (0.1, 0.5), "t1c": (0.1, 0.5), "t2": (1.7, 4.2), "flair": (0.3, 1.35)}
+        return _follow(rng, _draw(rng, dark, (0.0, 0.06)), -0.05, 0.1)
     if kind == "protein":
         protein = {"t1": (0.45, 0.9), "t1c": (0.5, 0.9), "t2": (1.8, 3.6), "flair": (0.35, 1.2)}
         return _follow(rng, _draw(rng, protein, (0.02, 0.1)), -0.05, 0.12)
@@ -65,15 +69,21 @@ def cavity_fluid(rng: np.random.Generator, brain_fluid: dict[str, float]) -> Mat
     return _follow(rng, _draw(rng, bloody, (0.05, 0.2)), -0.08, 0.08)
 
 
+def sediment(rng: np.random.Generator) -> Material:
+    """What sinks to the bottom of a cavity: blood or protein, often bright on FLAIR."""
+    layer = {"t1": (0.45, 1.4), "t1c": (0.45, 1.4), "t2": (0.6, 3.6), "flair": (0.4, 2.2)}
+    return _follow(rng, _draw(rng, layer, (0.0, 0.12)), -0.05, 0.1)
+
+
 def solid_core(rng: np.random.Generator) -> Material:
     """Necrosis or non-enhancing tumour."""
-    core = {"t1": (0.38, 0.95), "t1c": (0.4, 1.0), "t2": (1.15, 3.3), "flair": (0.8, 2.2)}
-    return _follow(rng, _draw(rng, core, (0.02, 0.22)), -0.12, 0.12)
+    core = {"t1": (0.42, 0.95), "t1c": (0.42, 1.0), "t2": (1.15, 3.3), "flair": (0.8, 2.2)}
+    return _follow(rng, _draw(rng, core, (0.04, 0.22)), -0.12, 0.12)
 
 
 def cyst_fluid(rng: np.random.Generator) -> Material:
     """Fluid of an untreated cystic tumour: bright on T2, partly suppressed on FLAIR."""
-    cyst = {"t1": (0.38, 0.75), "t1c": (0.38, 0.75), "t2": (1.9, 3.8), "flair": (0.55, 1.6)}
+    cyst = {"t1": (0.46, 0.8), "t1c": (0.46, 0.8), "t2": (1.9, 3.8), "flair": (0.5, 1.6)}
     return _follow(rng, _draw(rng, cyst, (0.03, 0.15)), -0.12, 0.1)
 
 
@@ -88,7 +98,9 @@ def hyperintensity(rng: np.random.Generator) -> Material:
 def enhancing(rng: np.random.Generator) -> Material:
     """Enhancing tissue: at least an eighth of white matter brighter after contrast than before."""
     bright = {"t1": (0.75, 1.12), "t1c": (1.08, 2.1), "t2": (1.1, 2.4), "flair": (1.05, 2.0)}
-    material = _draw(rng, bright, (0.03, 0.25))
+    # One in four hardly shows before contrast on T2 and FLAIR, or is as dark on T1 as core.
+    plain = {"t1": (0.5, 1.05), "t1c": (0.95, 2.4), "t2": (0.9, 1.6), "flair": (0.75, 1.3)}
+    material = _draw(rng, plain if rng.random() < 0.25 else bright, (0.03, 0.25))
     ratio = dict(material.ratio)
     ratio["t1c"] = max(ratio["t1c"], ratio["t1"] + float(rng.uniform(0.12, 0.4)))
     return Material(ratio, material.texture)

@@ -59,6 +59,7 @@ class Painter:
         self.brain = anatomy.brain[self.box]
         self.cystic = layout.cystic
         self.edge_mm = float(rng.uniform(0.4, 1.1))
+        self.spares_sulci = bool(rng.random() < 0.2)
 
     def paint(self) -> None:
         """All layers, from the outermost in."""
@@ -123,11 +124,13 @@ class Painter:
         material = materials.hyperintensity(rng)
         mask = self.labels > 0
         share = self._soft(mask, float(rng.uniform(0.6, 2.2)))
-        share = share * (1 - 0.9 * (self.anatomy.tissue[self.box] == FLUID) * (self.labels == 0))
+        spared = (self.anatomy.tissue[self.box] == FLUID) & ((self.labels == 0) | self.spares_sulci)
+        share = share * (1 - 0.9 * spared)
         edge = np.percentile(self.arrival[self.labels == SNFH], 95)
         fade = 1 - rng.uniform(0, 0.35) * np.clip(self.arrival / max(float(edge), 1.0), 0, 1)
         share *= fade * np.clip(1 + 0.18 * rough_field(rng, mask.shape, 15.0, self.spacing), 0.4, 1.15)
-        kept = float(rng.uniform(0.1, 0.5))
+        # One in four only lifts the brain that it covers; the others replace most of it.
+        kept = float(rng.uniform(0.6, 1.0) if rng.random() < 0.25 else rng.uniform(0.0, 0.5))
         grain = rough_field(rng, mask.shape, float(rng.uniform(6.0, 20.0)), self.spacing)
         for role in self.volumes:
             view = self.volumes[role][self.box]
@@ -156,7 +159,7 @@ class Painter:
         rows = np.flatnonzero(cavity.any(axis=(0, 2)))
         height = (np.arange(cavity.shape[1]) - rows[0]) / max(len(rows) - 1, 1)
         height = height[None, :, None] + np.zeros(cavity.shape)
-        layered = materials.cavity_fluid(rng, ratio) if rng.random() < 0.1 else None
+        layered = materials.sediment(rng) if rng.random() < 0.13 else None
         level = float(rng.uniform(0.45, 0.8))
         air = float(rng.uniform(0.1, 0.35)) if rng.random() < 0.07 else None
         for role in self.volumes:

@@ -91,14 +91,25 @@ def draw_plans(rng: np.random.Generator) -> list[LesionPlan]:
     return plans
 
 
+def _rim_ml(rng: np.random.Generator, cavity_ml: float) -> float:
+    """Hyperintensity that is but a rim of 1 to 5 mm along part of a round cavity's wall."""
+    area_mm2 = 4.836 * (1000.0 * cavity_ml) ** (2 / 3)
+    return float(area_mm2 * rng.uniform(1.0, 5.0) * rng.uniform(0.3, 1.0) / 1000.0)
+
+
 def _treated(rng: np.random.Generator) -> LesionPlan:
     """A plan with a cavity (in nine of ten)."""
     cavity = 0.0 if rng.random() < 0.1 else _volume(rng, 9.0, 1.25, 0.2, 80.0)
     et = 0.0 if rng.random() < 0.34 else _volume(rng, 3.0, 1.3, 0.1, 50.0)
     netc = 0.0 if rng.random() < (0.25 if et > 0 else 0.75) else _volume(rng, 1.5, 1.2, 0.05, 20.0)
     snfh = _volume(rng, 6.0, 1.0, 0.3, 40.0) if rng.random() < 0.3 else _volume(rng, 35.0, 0.8, 1.0, 160.0)
+    if cavity > 0 and rng.random() < 0.25:
+        snfh = _rim_ml(rng, cavity)
     if rng.random() < 0.12:
         snfh = 0.0
+    if rng.random() < 0.25:  # a small lesion altogether
+        share = float(rng.uniform(0.1, 0.45))
+        cavity, et, netc, snfh = (volume * share for volume in (cavity, et, netc, snfh))
     return LesionPlan(
         "treated",
         cavity_ml=cavity,
