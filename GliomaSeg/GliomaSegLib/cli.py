@@ -107,7 +107,16 @@ def _synthesise(arguments: argparse.Namespace) -> None:
     from .training.synthesis import find_sources, write_cases
 
     sources = find_sources(arguments.data, arguments.exclude)
-    write_cases(sources, arguments.output, arguments.count, arguments.seed, arguments.spacing)
+    if arguments.data is None:
+        print("Note: without --data every brain is ICBM152's, rendered and warped.", file=sys.stderr)
+    write_cases(
+        sources,
+        arguments.output,
+        arguments.count,
+        arguments.seed,
+        arguments.spacing,
+        lambda done: print(f"{done} of {arguments.count}", file=sys.stderr, flush=True),
+    )
 
 
 def _add_roles(parser: argparse.ArgumentParser) -> None:
@@ -178,7 +187,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 def _add_synthesise(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--data", type=Path, required=True, metavar="DIR", help="real scans and label maps to build on"
+        "--data", type=Path, metavar="DIR", help="real scans and label maps to build on (default: ICBM152)"
     )
     parser.add_argument(
         "--exclude", nargs="*", default=[], metavar="CASE", help="cases that must not be used"

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from GliomaSegLib.errors import OutputRefused, UsageError
+from GliomaSegLib.cli import main
+from GliomaSegLib.errors import Cancelled, OutputRefused, UsageError
 from GliomaSegLib.intake.volume import ROLES
 from GliomaSegLib.labels import CLASS_NAMES
 from GliomaSegLib.training.cases import find_cases
@@ -20,6 +21,7 @@ from GliomaSegLib.training.synthesis import (
     synthesise_case,
     volume_table,
     write_cases,
+    writing,
 )
 from GliomaSegLib.training.synthesis.appearance import case_statistics, compare
 from GliomaSegLib.training.synthesis.gallery import draw_slices, overlay, telling_slice
@@ -89,6 +91,53 @@ def test_existing_folders_and_odd_counts_are_refused(sources: Sources, tmp_path:
         write_cases(sources, tmp_path, 0, seed=0)
     with pytest.raises(UsageError, match="seed"):
         write_cases(sources, tmp_path, 1, seed=-1)
+    for spacing_mm in (0.0, -2.0, float("nan"), 200.0):
+        with pytest.raises(UsageError, match="spacing"):
+            write_cases(sources, tmp_path, 1, seed=1, spacing_mm=spacing_mm)
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_first_case(
+    sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "synthesise_case", lambda *arguments: pytest.fail("made a case"))
+    (tmp_path / "taken").write_text("a file")
+    for output in (tmp_path / "taken", tmp_path / "taken" / "inner"):
+        with pytest.raises(OutputRefused, match="can't be made"):
+            write_cases(sources, output, 1, seed=1)
+
+
+def test_a_cancelled_run_tells_how_far_it_came(
+    sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(case: object, folder: Path, name: str, seed: int) -> None:
+        (folder / "half").write_text("half a case")
+        if name.endswith("90001-100"):
+            raise Cancelled("Cancelled: nothing was written.")
+
+    monkeypatch.setattr(writing, "synthesise_case", lambda *arguments: None)
+    monkeypatch.setattr(writing, "_write_case", write)
+    with pytest.raises(Cancelled, match="1 of 3 cases were made"):
+        write_cases(sources, tmp_path, 3, seed=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["BraTS-GLI-90000-100"]
+
+
+def test_the_command_needs_no_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("nilearn", reason="ICBM152 comes with nilearn (the extra demo)")
+    words = ["synthesise", "--count", "1", "--seed", "4", "--spacing", "6", "--output"]
+    for name in ("one", "two"):
+        assert main([*words, str(tmp_path / name)]) == 0
+    assert "1 of 1" in capsys.readouterr().err
+    case = "BraTS-GLI-90000-100"
+    note = json.loads((tmp_path / "one" / case / "synthesis.json").read_text())
+    assert (note["kind"], note["anatomy"]) == ("label_map", "ICBM152")
+    for path in (tmp_path / "one" / case).iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / case / path.name).read_bytes()
+    assert main([*words, str(tmp_path / "three"), "--exclude", "icbm"]) == 2
+    assert "only anatomy" in capsys.readouterr().err
+    assert main([*words, str(tmp_path / "four"), "--data", str(tmp_path / "gone")]) == 3
+    assert "no data folder gone" in capsys.readouterr().err
 
 
 def test_statistics_find_what_was_put_in() -> None:

@@ -50,14 +50,17 @@ class SyntheticCase:
 
 
 def synthesise_case(sources: Sources, seed: int, spacing_mm: float = 2.0) -> SyntheticCase:
-    """The case of this ``seed`` at this isotropic spacing; same arguments, same case, bit for bit."""
+    """The case of this ``seed`` at this isotropic spacing; same arguments, same case, bit for bit.
+
+    Without a real scan every case is one of kind ``label_map``.
+    """
     rng = np.random.default_rng([seed, round(spacing_mm * 1000)])
     kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
     if kind == "operated" and sources.with_tumour:
         return _operated_case(rng, sources, spacing_mm)
     if kind == "transplanted" and sources.with_tumour:
         return _transplanted_case(rng, sources, spacing_mm)
-    if kind == "label_map" and (sources.label_maps or sources.icbm):
+    if not sources.real or (kind == "label_map" and (sources.label_maps or sources.icbm)):
         return _label_map_case(rng, sources, spacing_mm)
     return _painted_case(rng, sources, spacing_mm)
 

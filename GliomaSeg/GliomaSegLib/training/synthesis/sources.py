@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from ...errors import InputRefused
+from ...errors import InputRefused, UsageError
 from ...intake.volume import ROLES, Grid
 from ...labels import BRATS2021_TO_2024
 from .fields import BoolArray, FloatArray, bounding_box
@@ -77,16 +77,23 @@ class Scan:
     grid: Grid
 
 
-def find_sources(data: Path, exclude: Collection[str]) -> Sources:
-    """Everything usable below ``data`` (the layout of the project's data folder).
+def find_sources(data: Path | None, exclude: Collection[str]) -> Sources:
+    """Everything usable below ``data`` (the layout of the project's data folder); without one, ICBM152.
 
     A scan or a label map whose name (folder name, or file name of a label map) contains one of the words of
-    ``exclude`` is left out; ``"icbm"`` leaves out ICBM152. Raises `InputRefused` when no real scan is left.
+    ``exclude`` is left out; ``"icbm"`` leaves out ICBM152. Raises `InputRefused` when ``data`` has no real
+    scan left, `UsageError` when there is no data folder and ICBM152 is excluded.
     """
 
     def kept(name: str) -> bool:
         return not any(word in name for word in exclude)
 
+    if data is None:
+        if not kept("icbm"):
+            raise UsageError("Without a data folder ICBM152 is the only anatomy: do not exclude it.")
+        return Sources((), (), icbm=True)
+    if not data.is_dir():
+        raise InputRefused(f"There is no data folder {data.name}: check the path.")
     real: list[RealSource] = []
     for folder in sorted((data / "brats2021").glob("*")):
         if kept(folder.name):

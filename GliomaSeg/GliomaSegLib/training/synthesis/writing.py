@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ... import __version__
-from ...errors import OutputRefused, UsageError
+from ...errors import Cancelled, OutputRefused, UsageError
 from ...labels import STRUCTURES
 from .cases import SyntheticCase, synthesise_case
 from .sources import Sources
@@ -21,6 +22,8 @@ SUFFIXES = {"t1": "t1n", "t1c": "t1c", "t2": "t2w", "flair": "t2f"}
 NOTE_FILE = "synthesis.json"
 MOST_CASES = 10_000
 SEEDS_PER_RUN = 100_000
+SPACINGS_MM = (0.5, 8.0)
+"""Finer ones exceed memory, in coarser ones no structure is left."""
 
 
 def case_name(number: int) -> str:
@@ -44,37 +47,64 @@ def write_cases(
 
     Each folder appears whole or not at all and holds the sequences (a missing one has no file), the label map
     (uint8, BraTS 2024 numbers) and `NOTE_FILE`. The same ``seed`` gives the same cases. ``progress`` is
-    called with the number of cases done. Raises `UsageError` for a count or seed out of range,
-    `OutputRefused` when one of the folders exists already.
+    called with the number of cases done. Raises `UsageError` for a count, seed or spacing out of range,
+    `OutputRefused` when one of the folders exists already or none can be made.
     """
-    if not 1 <= count <= MOST_CASES:
-        raise UsageError(f"The number of cases is {count}: give 1 to {MOST_CASES}.")
-    if seed < 0:
-        raise UsageError(f"The seed is {seed}: give 0 or more.")
+    _refuse_unfit(count, seed, spacing_mm)
     folders = [output / case_name(number) for number in range(count)]
     for folder in folders:
         if folder.exists():
             raise OutputRefused(f"The folder {folder.name} exists already: give an empty output folder.")
+    _make_writable(output)
     for number, folder in enumerate(folders):
         case_seed = seed * SEEDS_PER_RUN + number
-        case = synthesise_case(sources, case_seed, spacing_mm)
         beside = output / f".{folder.name}.part"
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        _write_case(case, beside, folder.name, case_seed)
-        beside.rename(folder)
+        try:
+            case = synthesise_case(sources, case_seed, spacing_mm)
+            shutil.rmtree(beside, ignore_errors=True)
+            beside.mkdir()
+            _write_case(case, beside, folder.name, case_seed)
+            beside.rename(folder)
+        except Cancelled as told:
+            raise Cancelled(f"Cancelled: {number} of {count} cases were made.") from told
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
         progress(number + 1)
     return folders
+
+
+def _refuse_unfit(count: int, seed: int, spacing_mm: float) -> None:
+    if not 1 <= count <= MOST_CASES:
+        raise UsageError(f"The number of cases is {count}: give 1 to {MOST_CASES}.")
+    if seed < 0:
+        raise UsageError(f"The seed is {seed}: give 0 or more.")
+    low, high = SPACINGS_MM
+    if not low <= spacing_mm <= high:
+        raise UsageError(f"The spacing is {spacing_mm:g} mm: give {low:g} to {high:g}.")
+
+
+def _make_writable(output: Path) -> None:
+    """Make the folder; better refused now than after the first case."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputRefused(f"The folder {output.name} can't be made: {error.strerror}.") from error
+    if not os.access(output, os.W_OK | os.X_OK):
+        raise OutputRefused(f"Nothing can be written into {output.name}: choose a folder of yours.")
 
 
 def _write_case(case: SyntheticCase, folder: Path, name: str, seed: int) -> None:
     import SimpleITK as sitk
 
-    for role, volume in case.volumes.items():
-        image = case.grid.image(volume)
-        sitk.WriteImage(image, str(folder / f"{name}-{SUFFIXES[role]}.nii.gz"), useCompression=True)
-    sitk.WriteImage(case.grid.image(case.labels), str(folder / f"{name}-seg.nii.gz"), useCompression=True)
-    (folder / NOTE_FILE).write_text(json.dumps(describe_case(case, seed), indent=2) + "\n", encoding="utf-8")
+    images = {SUFFIXES[role]: case.grid.image(volume) for role, volume in case.volumes.items()}
+    images["seg"] = case.grid.image(case.labels)
+    note = json.dumps(describe_case(case, seed), indent=2) + "\n"
+    try:
+        for suffix, image in images.items():
+            sitk.WriteImage(image, str(folder / f"{name}-{suffix}.nii.gz"), useCompression=True)
+        (folder / NOTE_FILE).write_text(note, encoding="utf-8")
+    except (OSError, RuntimeError) as error:
+        raise OutputRefused(f"The case {name} can't be written: is the disk full?") from error
 
 
 def describe_case(case: SyntheticCase, seed: int) -> dict[str, object]:
