@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 NORMS = ("batch", "instance")
+_DEEPEST, _WIDEST = 8, 8192
+"""More levels, or more channels in the bottleneck, exceed any machine's memory and never were of use."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class NetworkSpec:
         for name in ("in_channels", "classes", "width", "depth"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
+        if self.depth > _DEEPEST or self.width * 2**self.depth > _WIDEST:
+            raise ValueError(f"depth must be at most {_DEEPEST}, width times 2**depth at most {_WIDEST}")
         if not 0 <= self.dropout < 1:
             raise ValueError("dropout must be at least 0 and below 1")
 

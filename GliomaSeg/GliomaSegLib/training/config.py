@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError, missing_extra
 from ..intake.preparation import InputSpec
+from ..labels import CLASS_NAMES
 from ..model.network import NetworkSpec
 
 
@@ -139,8 +142,15 @@ class Recipe:
         _check(self.precision in {"mixed", "float32"}, "precision must be mixed or float32")
         _check(0 <= self.ema < 1, "ema must be at least 0 and below 1")
         _check(0 <= self.freeze_norm_from <= 1, "freeze_norm_from must be from 0 to 1")
-        _check(len(self.patch) in {0, 3} and all(p >= 1 for p in self.patch), "patch must be three numbers")
+        _check(len(self.patch) in {0, 3} and min(self.patch, default=1) >= 1, "patch must be three numbers")
+        unknown = sorted(set(self.mix) - set(KINDS))
+        _check(not unknown, f"mix names {', '.join(unknown)}; known are {', '.join(KINDS)}")
         _check(min(self.mix.values(), default=-1) >= 0, "mix must give kinds of cases weights of 0 or more")
+        _check(max(self.mix.values()) > 0, "mix must give one kind of cases a weight above 0")
+        classes, channels = len(CLASS_NAMES), len(self.input.channels)
+        _check(self.network.classes == classes, f"network, classes must be {classes}, as the label maps have")
+        _check(self.network.in_channels == channels, f"network, in_channels must be {channels}, as input has")
+        _check(len(self.loss.class_weights) in {0, classes}, f"loss, class_weights must be {classes} numbers")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, kept beside the checkpoints."""
@@ -151,6 +161,9 @@ class Recipe:
         return values
 
 
+KINDS = ("real", "painted", "operated", "transplanted", "label_map")
+"""Where a training case comes from: a scan as it is, or one of the kinds that synthesis makes."""
+
 _SECTIONS = {
     "optimiser": OptimiserSpec,
     "schedule": ScheduleSpec,
@@ -159,25 +172,50 @@ _SECTIONS = {
 }
 
 
-def _flat(kind: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    known = {f.name: str(f.type) for f in fields(kind)}
-    if unknown := sorted(set(values) - set(known)):
+def _flat(kind: type, values: Any, where: str) -> dict[str, Any]:
+    return _known({f.name: str(f.type) for f in fields(kind)}, values, where)
+
+
+def _known(known: Mapping[str, str], values: Any, where: str) -> dict[str, Any]:
+    """``values`` of the ``known`` names and types. Raises ``UsageError`` for another name."""
+    if not isinstance(values, Mapping):
+        raise UsageError(f"Training recipe {where}: {values!r} are no settings (name: value).")
+    if unknown := sorted(str(name) for name in set(values) - set(known)):
         names = ", ".join(sorted(known))
         raise UsageError(f"Training recipe {where}: unknown setting {', '.join(unknown)}; known are {names}.")
     return {name: _typed(name, value, known[name]) for name, value in values.items()}
 
 
+_WANTED: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,)}
+
+
 def _typed(name: str, value: Any, kind: str) -> Any:
     """``value`` as the field ``name`` of type ``kind`` wants it. Raises ``TypeError`` when it can't be."""
+    if kind.startswith("tuple["):
+        if not isinstance(value, list | tuple):
+            raise TypeError(f"{name} is {value!r}, not a list")
+        return tuple(_typed(f"{name}, an entry,", entry, kind[6:].split(",")[0]) for entry in value)
+    if kind.startswith("Mapping["):
+        if not isinstance(value, Mapping):
+            raise TypeError(f"{name} is {value!r}, not settings (name: value)")
+        return {key: _typed(f"{name}, {key}", entry, "float") for key, entry in value.items()}
     if kind == "float" and isinstance(value, str):
         # YAML 1.1 reads 1e-4, without a dot, as text.
         value = float(value)
-    wanted: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,)}
-    if kind in wanted and (isinstance(value, bool) or not isinstance(value, wanted[kind])):
+    if kind in _WANTED and (isinstance(value, bool) or not isinstance(value, _WANTED[kind])):
         raise TypeError(f"{name} is {value!r}, not of type {kind}")
-    if kind.startswith("tuple") and not isinstance(value, list | tuple):
-        raise TypeError(f"{name} is {value!r}, not a list")
-    return tuple(value) if isinstance(value, list) else value
+    if kind == "float" and not math.isfinite(value):
+        raise TypeError(f"{name} is {value!r}, not a finite number")
+    return value
+
+
+def _input_spec(values: Any, where: str) -> InputSpec:
+    defaults = InputSpec().to_dict()
+    given = _known(dict.fromkeys(defaults, "any"), values, f"{where}, input")
+    for name in ("channels", "spacing_mm"):
+        if not isinstance(given.get(name, []), list | tuple):
+            raise TypeError(f"input, {name} is {given[name]!r}, not a list")
+    return InputSpec.from_dict({**defaults, **given})
 
 
 def recipe_from_dict(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
@@ -188,9 +226,11 @@ def recipe_from_dict(values: Mapping[str, Any], where: str = "recipe") -> Recipe
             if section in data:
                 data[section] = kind(**_flat(kind, data[section], f"{where}, {section}"))
         if "network" in data:
+            if not isinstance(data["network"], Mapping):
+                raise TypeError(f"network is {data['network']!r}, not settings (name: value)")
             data["network"] = NetworkSpec.from_dict(dict(data["network"]))
         if "input" in data:
-            data["input"] = InputSpec.from_dict({**InputSpec().to_dict(), **data["input"]})
+            data["input"] = _input_spec(data["input"], where)
         return Recipe(**data)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise UsageError(f"Training recipe {where}: {error}.") from error
@@ -206,16 +246,17 @@ def load_recipe(name_or_path: str) -> Recipe:
     if path.suffix in {".yaml", ".yml"}:
         if not path.is_file():
             raise UsageError(f"There is no training recipe {path.name}: check the path.")
-        text = path.read_text(encoding="utf-8")
+        where: Traversable = path
     else:
         shipped = resources.files("GliomaSegLib.training") / "configs" / f"{name_or_path}.yaml"
         if not shipped.is_file():
             raise UsageError(f"There is no shipped training recipe {name_or_path}: give a .yaml file.")
-        text = shipped.read_text(encoding="utf-8")
+        where = shipped
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path.name} is not valid YAML: {error}") from error
+        values = yaml.safe_load(where.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        told = " ".join(str(error).split())
+        raise UsageError(f"{path.name} is not valid YAML: {told}.") from error
     if not isinstance(values, dict):
         raise UsageError(f"{path.name} does not hold settings (name: value).")
     return recipe_from_dict(values, path.name)

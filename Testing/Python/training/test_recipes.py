@@ -71,6 +71,23 @@ def test_a_file_is_read_and_what_it_leaves_out_is_the_default(tmp_path: Path) ->
         ("input: {channels: [t9]}", "channels must be"),
         ("- 1\n- 2", "does not hold settings"),
         ("steps: [", "is not valid YAML"),
+        ("mix: {reel: 1.0}", "mix names reel"),
+        ("mix: {real: 0}", "above 0"),
+        ("mix: 3", "mix is 3, not settings"),
+        ("patch: [1.5, 8, 8]", "patch, an entry, is 1.5"),
+        ("patch: [a, 8, 8]", "patch, an entry, is 'a'"),
+        ("validation: [1, 2]", "validation, an entry, is 1"),
+        ("optimiser: {learning_rate: .inf}", "not a finite number"),
+        ("loss: {dice: .nan}", "not a finite number"),
+        ("loss: {class_weights: [1, 2]}", "class_weights must be 5 numbers"),
+        ("loss: ship", "'ship' are no settings"),
+        ("input: {spaccing: [2, 2, 2]}", "input: unknown setting spaccing"),
+        ("input: {spacing_mm: 2}", "spacing_mm is 2, not a list"),
+        ("input: {channels: [t1, flair]}", "in_channels must be 2"),
+        ("network:", "network is None, not settings"),
+        ("network: {classes: 3}", "classes must be 5"),
+        ("network: {depth: 40}", "depth must be at most"),
+        ("network: {width: 100000}", "depth must be at most"),
     ],
 )
 def test_a_wrong_recipe_is_refused_with_what_is_wrong(tmp_path: Path, text: str, words: str) -> None:
@@ -80,6 +97,12 @@ def test_a_wrong_recipe_is_refused_with_what_is_wrong(tmp_path: Path, text: str,
         load_recipe(str(path))
     assert "recipe.yaml" in str(refusal.value) and words in str(refusal.value)
     assert refusal.value.exit_code == 2
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(UsageError, match=r"recipe\.yaml is not valid YAML"):
+        load_recipe(str(tmp_path / "recipe.yaml"))
 
 
 def test_a_missing_recipe_is_refused(tmp_path: Path) -> None:
