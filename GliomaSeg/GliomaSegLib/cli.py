@@ -6,7 +6,8 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from . import __version__
@@ -66,28 +67,45 @@ def _demo(arguments: argparse.Namespace) -> None:
 def _train(arguments: argparse.Namespace) -> None:
     import torch
 
+    from .model.devices import choose_device
     from .training.config import load_recipe
     from .training.run import train
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     recipe = load_recipe(arguments.config)
-    train(
-        arguments.data,
-        recipe,
-        arguments.output,
-        arguments.device,
-        arguments.cache,
-        lambda line: print(line, flush=True),
-    )
+    choose_device(arguments.device)
+    with _resumable():
+        train(
+            arguments.data,
+            recipe,
+            arguments.output,
+            arguments.device,
+            arguments.cache,
+            lambda line: print(line, flush=True),
+        )
+
+
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """What a stopped training can say of itself: its checkpoints stay."""
+    try:
+        yield
+    except Cancelled as told:
+        raise Cancelled("Cancelled: the same command goes on from the last checkpoint.") from told
 
 
 def _compare(arguments: argparse.Namespace) -> None:
+    from .model.devices import choose_device
     from .training.config import load_recipe
     from .training.study import compare
 
     recipe = load_recipe(arguments.config)
-    compare(arguments.data, arguments.output, recipe, arguments.device, lambda line: print(line, flush=True))
+    choose_device(arguments.device)
+    with _resumable():
+        compare(
+            arguments.data, arguments.output, recipe, arguments.device, lambda line: print(line, flush=True)
+        )
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -99,7 +117,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         arguments.output,
         lambda done, total, case: print(f"{done} of {total}", case, file=sys.stderr, flush=True),
         reference_labels=arguments.reference_labels,
+        prediction_labels=arguments.prediction_labels,
         official_order=arguments.official_order,
+        warn=lambda sentence: print(f"Note: {sentence}", file=sys.stderr, flush=True),
     )
 
 
@@ -177,6 +197,12 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "brats2021", "brats2024"),
         default="auto",
         help="numbering of the expert label maps (default: by file name)",
+    )
+    parser.add_argument(
+        "--prediction-labels",
+        choices=("auto", "brats2021", "brats2024"),
+        default="brats2024",
+        help="numbering of the label maps to score (default: brats2024, as segment writes)",
     )
     parser.add_argument(
         "--official-order",

@@ -84,9 +84,11 @@ def label_map_files(folder: Path) -> dict[str, Path]:
             )
         found[case] = path
     if not found:
+        slicers = any(folder.glob("*.seg.nrrd")) or any(folder.glob("*/*.seg.nrrd"))
+        hint = " Export .seg.nrrd files as label maps: their segments are numbered freely." if slicers else ""
         raise InputRefused(
             f"{folder.name} holds no label map: they are found as CASE-seg.nii.gz, CASE.nii.gz or "
-            "CASE/segmentation.nii.gz."
+            f"CASE/segmentation.nii.gz.{hint}"
         )
     return found
 

@@ -12,7 +12,7 @@ from math import isnan
 from pathlib import Path
 
 from ..errors import InputRefused, OutputRefused, UsageError
-from .cases import CasePair, LabelConvention, pair_cases, read_case_labels
+from .cases import CasePair, LabelConvention, Pairing, pair_cases, read_case_labels
 from .lesionwise import RegionScore, score_case
 from .markdown import markdown_table
 from .plot import plot_png, require_matplotlib
@@ -20,6 +20,11 @@ from .summary import Row, summarise
 
 Progress = Callable[[int, int, str], None]
 """Called with the number of cases done, the number of cases, and the name of the case that comes next."""
+
+_DOUBT = (
+    "these predictions never hold 3, and their 4, taken as resection cavity, is in cases whose reference has "
+    "enhancing tissue: are they numbered as BraTS 2021 (--prediction-labels brats2021)?"
+)
 
 COLUMNS: tuple[str, ...] = ("case", *(field.name for field in fields(RegionScore)))
 
@@ -34,6 +39,7 @@ def evaluate_folders(
     prediction_labels: LabelConvention = "brats2024",
     official_order: bool = False,
     plot: bool = True,
+    warn: Callable[[str], None] = lambda sentence: None,
 ) -> list[Row]:
     """Scores every case that both folders have, and writes ``output_csv`` with a .md and a .png beside it.
 
@@ -41,6 +47,7 @@ def evaluate_folders(
     References named BraTS2021_* are converted from BraTS 2021 labels; ``reference_labels`` says so for other
     names. In predictions 4 is the resection cavity unless ``prediction_labels`` says "brats2021".
     ``official_order``: see :func:`score_case`. ``plot=False`` leaves the picture out, and with it matplotlib.
+    ``warn`` is told in a sentence what a reader of the numbers must know: cases not scored, doubtful labels.
 
     Returns the rows, by case and region. On failure nothing is written.
 
@@ -51,6 +58,7 @@ def evaluate_folders(
     if plot:
         require_matplotlib()
     pairing = pair_cases(reference, prediction)
+    _tell_unpaired(pairing, warn)
     rows: list[Row] = []
     for done, pair in enumerate(pairing.pairs):
         if progress:
@@ -58,6 +66,8 @@ def evaluate_folders(
         rows += score_pair(pair, reference_labels, prediction_labels, official_order)
     if progress:
         progress(len(pairing.pairs), len(pairing.pairs), "")
+    if prediction_labels == "brats2024" and _looks_like_brats2021(rows):
+        warn(_DOUBT)
     summaries = summarise(rows)
     contents = {
         output_csv: csv_text(rows).encode(),
@@ -67,6 +77,23 @@ def evaluate_folders(
         contents[output_csv.with_suffix(".png")] = plot_png(rows)
     _write_together(contents)
     return rows
+
+
+def _tell_unpaired(pairing: Pairing, warn: Callable[[str], None]) -> None:
+    both = {"prediction": pairing.without_prediction, "reference": pairing.without_reference}
+    for what, names in both.items():
+        if names:
+            warn(f"not scored, no {what}: {', '.join(names)}.")
+
+
+def _looks_like_brats2021(rows: Sequence[Row]) -> bool:
+    """Whether 4 seems to mean enhancing tissue in the predictions: they have it, and no 3 anywhere."""
+    by_case: dict[str, dict[str, RegionScore]] = {}
+    for row in rows:
+        by_case.setdefault(row.case, {})[row.score.region] = row.score
+    if any(scores["ET"].prediction_ml or scores["RC"].reference_ml for scores in by_case.values()):
+        return False
+    return any(scores["ET"].reference_ml and scores["RC"].prediction_ml for scores in by_case.values())
 
 
 def score_pair(

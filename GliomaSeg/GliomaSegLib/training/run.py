@@ -18,6 +18,17 @@ Report = Callable[[str], None]
 _VALIDATION_SHARE = 0.2
 
 
+def absent_names(cases: Sequence[CaseFiles], recipe: Recipe) -> list[str]:
+    """Sentences on what the recipe names and the data lacks: misspelt, it would be trained on unnoticed."""
+    known = {case.name for case in cases}
+    notes = []
+    for group in ("validation", "test", "exclude"):
+        absent = [name for name in getattr(recipe, group) if name not in known]
+        if absent:
+            notes.append(f"Note: the recipe's {group} names cases that the data lacks: {', '.join(absent)}")
+    return notes
+
+
 def split_cases(cases: Sequence[CaseFiles], recipe: Recipe) -> tuple[list[CaseFiles], list[CaseFiles]]:
     """Training and validation cases: by the names in the recipe, else a fifth of the patients by its seed.
 
@@ -64,7 +75,10 @@ def train(
 def _trainer(
     data: Sequence[Path], recipe: Recipe, output: Path, device: str, cache: Path | None, report: Report
 ) -> Trainer:
-    training, held = split_cases(find_cases(data), recipe)
+    found = find_cases(data)
+    for note in absent_names(found, recipe):
+        report(note)
+    training, held = split_cases(found, recipe)
     report(f"{len(training)} training cases, {len(held)} held out: {', '.join(c.name for c in held)}")
     cases = list(iter_loaded(training, recipe.input))
     if recipe.synthetic_cases:

@@ -32,7 +32,7 @@ from .config import Recipe
 from .loop import Trainer
 from .parallel import current_team, first_goes_ahead, joined, quiet_unless_first
 from .pool import Pool
-from .run import split_cases
+from .run import absent_names, split_cases
 from .study_figures import require_matplotlib, write_figures
 from .study_report import write_report
 
@@ -123,9 +123,12 @@ def compare(
     study, ``UsageError`` when MONAI or matplotlib is missing.
     """
     require_matplotlib()
-    split = split_study(find_cases(data), recipe)
+    found = find_cases(data)
+    split = split_study(found, recipe)
     with joined(device) as mine:
         report = quiet_unless_first(report)
+        for note in absent_names(found, recipe):
+            report(note)
         writes = current_team().writes
         with first_goes_ahead():
             _claim(output, recipe, split)

@@ -103,8 +103,14 @@ def dice_over_epochs(results: Sequence[NetworkResult], cases: int, recipe: Recip
     axes = figure.subplots()
     for result in results:
         points = [(row["step"] * recipe.batch_size / cases, mean_dice(row)) for row in result.history]
-        epochs, dice = zip(*[(e, d) for e, d in points if d is not None], strict=True) if points else ((), ())
-        axes.plot(epochs, dice, marker="o", markersize=3, label=result.spec.display_name)
+        known = [(epoch, dice) for epoch, dice in points if dice is not None]
+        axes.plot(
+            [e for e, _ in known],
+            [d for _, d in known],
+            marker="o",
+            markersize=3,
+            label=result.spec.display_name,
+        )
     axes.set(xlabel="epochs", ylabel="mean validation Dice over structures", ylim=(0, 1))
     axes.grid(color="0.92")
     axes.legend(fontsize=8)

@@ -178,3 +178,30 @@ def test_real_references_score_perfectly_against_themselves(brats2021_folder, tm
     assert all(score.lesion_dice == 1.0 for score in scores.values())
     assert scores["ET"].reference_ml == pytest.approx(2.575)
     assert scores["RC"].lacks_structure
+
+
+def test_a_reader_is_told_what_was_not_scored(folders, tmp_path):
+    (folders[0] / "B-seg.nii.gz").unlink()
+    (folders[1] / "C" / "segmentation.nii.gz").unlink()
+    told = []
+    evaluate_folders(*folders, tmp_path / "scores.csv", plot=False, warn=told.append)
+    assert told == ["not scored, no prediction: C.", "not scored, no reference: B."]
+
+
+def test_predictions_that_seem_to_be_numbered_as_brats_2021_are_doubted(tmp_path, build, save):
+    label_map = build(SHAPE, (4, 4, 12, 4, 12, 4, 12), (2, 4, 12, 4, 12, 20, 30))
+    for folder in ("reference", "prediction"):
+        save(label_map, tmp_path / folder / "BraTS2021_00001_seg.nii.gz")
+    arguments = tmp_path / "reference", tmp_path / "prediction", tmp_path / "scores.csv"
+    told = []
+    rows = evaluate_folders(*arguments, plot=False, warn=told.append)
+    assert {row.score.region: row.score.lesion_dice for row in rows}["ET"] == 0.0
+    assert len(told) == 1 and "--prediction-labels brats2021" in told[0]
+    rows = evaluate_folders(*arguments, plot=False, warn=told.append, prediction_labels="brats2021")
+    assert len(told) == 1 and {row.score.lesion_dice for row in rows} == {1.0}
+
+
+def test_a_folder_of_slicer_segmentations_alone_is_refused_with_the_reason(tmp_path):
+    (tmp_path / "A.seg.nrrd").write_bytes(b"NRRD0004")
+    with pytest.raises(InputRefused, match=r"Export \.seg\.nrrd files as label maps"):
+        label_map_files(tmp_path)

@@ -13,6 +13,7 @@ from GliomaSegLib.evaluation.summary import Row
 from GliomaSegLib.model.network import NetworkSpec
 from GliomaSegLib.training.config import Recipe
 from GliomaSegLib.training.study import NetworkResult
+from GliomaSegLib.training.study_figures import dice_over_epochs
 from GliomaSegLib.training.study_report import report_page, scores_csv, write_report
 
 pytest.importorskip("matplotlib", reason="the study draws with matplotlib (the extra train)")
@@ -101,3 +102,9 @@ def test_the_table_of_all_scores_leaves_undefined_values_empty(
     write_report(tmp_path, results, SPLIT, Recipe(), "cpu")
     assert (tmp_path / "scores.csv").read_text() == scores_csv(results)
     assert (tmp_path / "report.md").read_text() == report_page(results, SPLIT, Recipe(), "cpu")
+
+
+def test_cases_without_any_structure_leave_the_curve_empty(results: list[NetworkResult]) -> None:
+    bare = replace(results[0], history=[{"step": 10, "training_loss": 1.0, "score": 1.0}])
+    (line, other, *_) = dice_over_epochs([bare, results[1]], 3, Recipe()).axes[0].lines
+    assert len(line.get_xdata()) == 0 and len(other.get_xdata()) == 2

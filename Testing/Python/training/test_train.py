@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from GliomaSegLib.errors import UsageError
+from GliomaSegLib.cli import main
+from GliomaSegLib.errors import Cancelled, UsageError
 from GliomaSegLib.intake.preparation import InputSpec
 from GliomaSegLib.training import run
 from GliomaSegLib.training.cases import CaseFiles, TrainingCase
@@ -53,6 +54,29 @@ def test_named_cases_are_held_out_and_excluded_ones_are_nowhere(short_recipe: Re
     assert [c.name for c in training] == [names[0], *names[3:]], "nor another visit of the held patient"
     training, held = split_cases(cases, replace(recipe, validation=("elsewhere",)))
     assert len({c.patient for c in held}) == 2 and len({c.patient for c in training}) == 7
+
+
+def test_names_that_the_data_lacks_are_told(tmp_path: Path, data: Path, short_recipe: Recipe) -> None:
+    told: list[str] = []
+    recipe = replace(short_recipe, exclude=("BraTS-GLI-0000-100",))
+    train([data], recipe, tmp_path / "out", report=told.append)
+    assert told[0] == "Note: the recipe's exclude names cases that the data lacks: BraTS-GLI-0000-100"
+
+
+def test_a_stopped_run_says_that_it_can_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*arguments: object) -> None:
+        raise Cancelled("Cancelled: nothing was written.")
+
+    monkeypatch.setattr("GliomaSegLib.training.run.train", stopped)
+    monkeypatch.setattr("GliomaSegLib.training.study.compare", stopped)
+    for verb in ("train", "compare"):
+        assert main([verb, "--data", str(tmp_path), "--output", str(tmp_path / "out")]) == 130
+        assert "goes on from the last checkpoint" in capsys.readouterr().err
+        words = [verb, "--data", str(tmp_path), "--output", str(tmp_path / "out"), "--device", "banana"]
+        assert main(words) == 2
+        assert "no device 'banana'" in capsys.readouterr().err
 
 
 def test_a_run_trains_validates_and_reports(tmp_path: Path, data: Path, short_recipe: Recipe) -> None:
