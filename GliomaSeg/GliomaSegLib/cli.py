@@ -136,6 +136,7 @@ def _synthesise(arguments: argparse.Namespace) -> None:
         arguments.seed,
         arguments.spacing,
         lambda done: print(f"{done} of {arguments.count}", file=sys.stderr, flush=True),
+        arguments.gallery,
     )
 
 
@@ -222,6 +223,7 @@ def _add_synthesise(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=positive, required=True, metavar="N", help="number of cases")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="the same seed gives the same cases")
     parser.add_argument("--spacing", type=float, default=1.0, metavar="MM", help="voxel edge (default 1 mm)")
+    parser.add_argument("--gallery", type=Path, metavar="F.png", help="a picture of them, beside real scans")
 
 
 _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Verb]] = {

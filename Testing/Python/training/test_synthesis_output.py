@@ -17,6 +17,7 @@ from GliomaSegLib.training.cases import find_cases
 from GliomaSegLib.training.synthesis import (
     Sources,
     find_sources,
+    gallery,
     gap_table,
     synthesise_case,
     volume_table,
@@ -126,8 +127,10 @@ def test_the_command_needs_no_data(
 ) -> None:
     pytest.importorskip("nilearn", reason="ICBM152 comes with nilearn (the extra demo)")
     words = ["synthesise", "--count", "1", "--seed", "4", "--spacing", "6", "--output"]
-    for name in ("one", "two"):
-        assert main([*words, str(tmp_path / name)]) == 0
+    picture = tmp_path / "pictures" / "gallery.png"
+    assert main([*words, str(tmp_path / "one"), "--gallery", str(picture)]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert main([*words, str(tmp_path / "two")]) == 0
     assert "1 of 1" in capsys.readouterr().err
     case = "BraTS-GLI-90000-100"
     note = json.loads((tmp_path / "one" / case / "synthesis.json").read_text())
@@ -138,6 +141,26 @@ def test_the_command_needs_no_data(
     assert "only anatomy" in capsys.readouterr().err
     assert main([*words, str(tmp_path / "four"), "--data", str(tmp_path / "gone")]) == 3
     assert "no data folder gone" in capsys.readouterr().err
+
+
+def test_a_gallery_shows_the_real_tumours_and_every_case(
+    sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    monkeypatch.setattr(writing, "draw_slices", lambda slices, path: drawn.extend(slices))
+    write_cases(sources, tmp_path / "cases", 2, seed=1, spacing_mm=6.0, gallery=tmp_path / "gallery.png")
+    titles = [item.title.split(":")[0] for item in drawn]
+    assert titles == ["real"] * len(sources.with_tumour) + ["simulated 0", "simulated 1"]
+    assert len(sources.with_tumour) > 0
+
+
+def test_a_gallery_without_matplotlib_is_refused_before_the_first_case(
+    sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gallery, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="matplotlib"):
+        write_cases(sources, tmp_path / "cases", 1, seed=1, spacing_mm=6.0, gallery=tmp_path / "g.png")
+    assert not (tmp_path / "cases").exists()
 
 
 def test_statistics_find_what_was_put_in() -> None:

@@ -3,7 +3,6 @@
 from .appearance import GapRow, appearance_gap, gap_table, volume_table
 from .cases import SyntheticCase, synthesise_case
 from .discrimination import LesionCubes, lesion_cubes, told_apart
-from .gallery import draw_gallery
 from .sources import Sources, find_sources
 from .writing import write_cases
 
@@ -13,7 +12,6 @@ __all__ = [
     "Sources",
     "SyntheticCase",
     "appearance_gap",
-    "draw_gallery",
     "find_sources",
     "gap_table",
     "lesion_cubes",

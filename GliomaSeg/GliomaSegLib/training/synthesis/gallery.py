@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
-from ...errors import missing_extra
+from ...errors import OutputRefused, missing_extra
 from ...intake.volume import ROLE_NAMES, ROLES
 from ...labels import STRUCTURES
-from .cases import synthesise_case
+from .cases import SyntheticCase
 from .fields import FloatArray
 from .sources import Sources, load_scan
 
@@ -40,35 +41,34 @@ def telling_slice(title: str, volumes: dict[str, FloatArray], labels: np.ndarray
     return Slice(title, panels, labels[at])
 
 
-def draw_gallery(
-    sources: Sources, path: Path, count: int = 24, seed: int = 0, spacing_mm: float = 2.0
-) -> Path:
-    """Write a PNG: the real scans with tumour first, then ``count`` simulated cases of seeds from ``seed``.
+def real_slices(sources: Sources, spacing_mm: float = 2.0) -> list[Slice]:
+    """The real scans with tumour among the sources, to look at beside simulated cases."""
+    scans = [load_scan(source, spacing_mm) for source in sources.with_tumour]
+    return [telling_slice(f"real: {s.name}", s.volumes, s.labels, s.brain) for s in scans]
 
-    Raises `UsageError` when matplotlib is missing.
-    """
-    slices = []
-    for source in sources.with_tumour:
-        scan = load_scan(source, spacing_mm)
-        slices.append(telling_slice(f"real: {scan.name}", scan.volumes, scan.labels, scan.brain))
-    for number in range(count):
-        case = synthesise_case(sources, seed + number, spacing_mm)
-        title = f"simulated {seed + number}: {case.kind}, {case.source}"
-        slices.append(telling_slice(title, case.volumes, case.labels, case.brain))
-    return draw_slices(slices, path)
+
+def simulated_slice(name: str, case: SyntheticCase) -> Slice:
+    """One simulated case under its ``name``."""
+    title = f"simulated {name}: {case.kind}, {case.source}"
+    return telling_slice(title, case.volumes, case.labels, case.brain)
+
+
+def need_matplotlib() -> None:
+    """Raise `UsageError` when matplotlib is missing."""
+    if find_spec("matplotlib") is None:
+        raise missing_extra("matplotlib", "train", "The gallery")
 
 
 def draw_slices(slices: Sequence[Slice], path: Path) -> Path:
     """Write the slices as one PNG with a legend.
 
-    Raises `UsageError` when matplotlib is missing.
+    Raises `UsageError` when matplotlib is missing, `OutputRefused` when the file can't be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-        from matplotlib.patches import Patch
-    except ImportError as error:
-        raise missing_extra("matplotlib", "train", "The gallery") from error
+    need_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
     rows = int(np.ceil(len(slices) / PER_ROW))
     figure = Figure(figsize=(15.0, 1.2 * rows + 0.4), facecolor="black")
     canvas = FigureCanvasAgg(figure)
@@ -84,8 +84,11 @@ def draw_slices(slices: Sequence[Slice], path: Path) -> Path:
     ]
     figure.legend(handles=handles, loc="lower center", ncols=4, fontsize=7, frameon=False, labelcolor="white")
     figure.subplots_adjust(0.002, 0.03, 0.998, 0.985, 0.02, 0.14)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    canvas.print_png(str(path))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        canvas.print_png(str(path))
+    except OSError as error:
+        raise OutputRefused(f"The picture {path.name} can't be written: {error.strerror}.") from error
     return path
 
 

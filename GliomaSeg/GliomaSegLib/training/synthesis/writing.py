@@ -14,6 +14,7 @@ from ... import __version__
 from ...errors import Cancelled, OutputRefused, UsageError
 from ...labels import STRUCTURES
 from .cases import SyntheticCase, synthesise_case
+from .gallery import draw_slices, need_matplotlib, real_slices, simulated_slice
 from .sources import Sources
 
 SUFFIXES = {"t1": "t1n", "t1c": "t1c", "t2": "t2w", "flair": "t2f"}
@@ -42,20 +43,25 @@ def write_cases(
     seed: int,
     spacing_mm: float = 1.0,
     progress: Callable[[int], None] = lambda done: None,
+    gallery: Path | None = None,
 ) -> list[Path]:
     """Write ``count`` simulated cases below ``output``; gives their folders.
 
     Each folder appears whole or not at all and holds the sequences (a missing one has no file), the label map
     (uint8, BraTS 2024 numbers) and `NOTE_FILE`. The same ``seed`` gives the same cases. ``progress`` is
-    called with the number of cases done. Raises `UsageError` for a count, seed or spacing out of range,
+    called with the number of cases done. ``gallery`` is a PNG to draw, the real scans first. Raises
+    `UsageError` for a count, seed or spacing out of range and for a gallery without matplotlib,
     `OutputRefused` when one of the folders exists already or none can be made.
     """
     _refuse_unfit(count, seed, spacing_mm)
+    if gallery:
+        need_matplotlib()
     folders = [output / case_name(number) for number in range(count)]
     for folder in folders:
         if folder.exists():
             raise OutputRefused(f"The folder {folder.name} exists already: give an empty output folder.")
     _make_writable(output)
+    slices = real_slices(sources, spacing_mm) if gallery else []
     for number, folder in enumerate(folders):
         case_seed = seed * SEEDS_PER_RUN + number
         beside = output / f".{folder.name}.part"
@@ -65,11 +71,15 @@ def write_cases(
             beside.mkdir()
             _write_case(case, beside, folder.name, case_seed)
             beside.rename(folder)
+            if gallery:
+                slices.append(simulated_slice(str(number), case))
         except Cancelled as told:
             raise Cancelled(f"Cancelled: {number} of {count} cases were made.") from told
         finally:
             shutil.rmtree(beside, ignore_errors=True)
         progress(number + 1)
+    if gallery:
+        draw_slices(slices, gallery)
     return folders
 
 
