@@ -123,9 +123,10 @@ def run_job(job: Job) -> Scored:
 
 
 def _model_digest(model: str) -> str:
-    """Changes with the weights and with what shapes labels: temperature and clean-up."""
+    """Changes with the weights and with what shapes labels: temperature, clean-up and mirroring."""
     facts = json.loads((find_model(model) / MODEL_FILE).read_text(encoding="utf-8"))
     parts = [facts["weights"]["sha256"], facts["temperature"], facts["clean_up"], facts["input"]]
+    parts.append(facts.get("inference"))
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,22 @@ def split_cases(cases: Sequence[CaseFiles], recipe: Recipe) -> tuple[list[CaseFi
     return split_by_patient(usable, _VALIDATION_SHARE, recipe.seed)
 
 
-def _synthetic(data: Sequence[Path], recipe: Recipe, cache: Path, report: Report) -> list[TrainingCase]:
+def _patients(found: Sequence[CaseFiles], held: Sequence[CaseFiles], recipe: Recipe) -> set[str]:
+    """Whose scans synthesis must not see: all visits of the patients held out, by name or by the split."""
+    named = {*recipe.validation, *recipe.exclude, *recipe.test}
+    return {case.patient for case in found if case in held or case.name in named}
+
+
+def _synthetic(
+    data: Sequence[Path], recipe: Recipe, held: Collection[str], cache: Path, report: Report
+) -> list[TrainingCase]:
+    """The recipe's simulated cases, made in and from no scan of the ``held`` patients."""
+
     def told(done: int) -> None:
         if done % 20 == 0:
             report(f"synthesised {done} of {recipe.synthetic_cases}")
 
-    held = (*recipe.validation, *recipe.exclude, *recipe.test)
+    held = {*held, *recipe.validation, *recipe.exclude, *recipe.test}
     seeds = range(recipe.seed * 100_000, recipe.seed * 100_000 + recipe.synthetic_cases)
     paths = fill_cache(data[0], held, recipe.input, cache, seeds, progress=told)
     return [read_cached(path) for path in paths]
@@ -83,7 +93,7 @@ def _trainer(
     cases = list(iter_loaded(training, recipe.input))
     if recipe.synthetic_cases:
         with first_goes_ahead():
-            cases += _synthetic(data, recipe, cache or output, report)
+            cases += _synthetic(data, recipe, _patients(found, held, recipe), cache or output, report)
     validation = list(iter_loaded(held, recipe.input))
 
     def told(row: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 
 from GliomaSegLib.cli import main
-from GliomaSegLib.errors import Cancelled, OutputRefused, UsageError
+from GliomaSegLib.errors import Cancelled, InputRefused, OutputRefused, UsageError
 from GliomaSegLib.intake.volume import ROLES
 from GliomaSegLib.labels import CLASS_NAMES
 from GliomaSegLib.training.cases import find_cases
@@ -26,6 +26,7 @@ from GliomaSegLib.training.synthesis import (
 )
 from GliomaSegLib.training.synthesis.appearance import case_statistics, compare
 from GliomaSegLib.training.synthesis.gallery import draw_slices, overlay, telling_slice
+from GliomaSegLib.training.synthesis.sources import load_scan
 
 SHAPE = (40, 46, 40)
 
@@ -141,6 +142,26 @@ def test_the_command_needs_no_data(
     assert "only anatomy" in capsys.readouterr().err
     assert main([*words, str(tmp_path / "four"), "--data", str(tmp_path / "gone")]) == 3
     assert "no data folder gone" in capsys.readouterr().err
+
+
+def test_cases_in_brats_naming_serve_as_sources_cavities_and_all(sources: Sources, tmp_path: Path) -> None:
+    """Somebody's copy of BraTS 2024: no folder of it is named as the project's data are."""
+    write_cases(sources, tmp_path, 8, seed=1, spacing_mm=6.0)
+    written = find_cases([tmp_path])
+    whole = [case for case in written if len(case.images) == len(ROLES)]
+    found = find_sources(tmp_path, [whole[0].patient])
+    assert [source.name for source in found.real] == [case.name for case in whole[1:]]
+    with_cavity = [
+        source
+        for source in found.real
+        if 4 in sitk.GetArrayFromImage(sitk.ReadImage(str(source.labels_path)))
+    ]
+    assert with_cavity, "seed 1 has a cavity among its complete cases"
+    assert 4 in load_scan(with_cavity[0], 6.0).labels
+    assert synthesise_case(found, 5, 6.0).source != whole[0].name
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(InputRefused, match="holds no case in BraTS naming"):
+        find_sources(tmp_path / "nothing", [])
 
 
 def test_a_gallery_shows_the_real_tumours_and_every_case(

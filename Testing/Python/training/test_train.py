@@ -95,7 +95,7 @@ def test_synthetic_cases_join_the_real_ones(
     asked: dict[str, object] = {}
 
     def filled(
-        folder: Path, exclude: tuple[str, ...], spec: InputSpec, top: Path, seeds: range, **_: object
+        folder: Path, exclude: set[str], spec: InputSpec, top: Path, seeds: range, **_: object
     ) -> range:
         asked.update(exclude=exclude, top=top)
         return seeds
@@ -105,7 +105,11 @@ def test_synthetic_cases_join_the_real_ones(
     recipe = replace(short_recipe, synthetic_cases=4, mix={"real": 1.0, "painted": 1.0})
     trainer = train([data], recipe, tmp_path / "out", cache=tmp_path / "cache")
     assert {kind: len(cases) for kind, cases in trainer.pool.cases.items()} == {"real": 2, "painted": 4}
-    assert asked == {"exclude": ("BraTS-GLI-00001-100",), "top": tmp_path / "cache"}
+    # The patient too: another visit must not feed synthesis either.
+    assert asked == {"exclude": {"BraTS-GLI-00001-100", "BraTS-GLI-00001"}, "top": tmp_path / "cache"}
+    trainer = train([data], replace(recipe, validation=("elsewhere",)), tmp_path / "split")
+    assert asked["exclude"] == {"elsewhere", *(case.name[:-4] for case in trainer.validation)}
+    assert len(trainer.validation) == 1
 
 
 def test_without_a_case_to_train_on_the_run_is_refused(

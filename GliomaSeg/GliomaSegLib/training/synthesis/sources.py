@@ -17,7 +17,8 @@ from scipy import ndimage
 
 from ...errors import InputRefused, UsageError
 from ...intake.volume import ROLES, Grid
-from ...labels import BRATS2021_TO_2024
+from ...labels import BRATS2021_TO_2024, STRUCTURES
+from ..cases import find_cases
 from .fields import BoolArray, FloatArray, bounding_box
 
 if TYPE_CHECKING:
@@ -26,14 +27,16 @@ if TYPE_CHECKING:
 MARGIN_MM = 8.0
 """Empty space kept around the brain."""
 
+LABEL_NUMBERS = tuple(structure.number for structure in STRUCTURES)
 BRATS_SUFFIX = {"t1": "t1", "t1c": "t1ce", "t2": "t2", "flair": "flair"}
 
 
 @dataclass(frozen=True)
 class RealSource:
-    """One real scan: ``paths`` by role, ``labels_path`` in BraTS 2021 numbers or ``None`` without tumour.
+    """One real scan: ``paths`` by role, ``labels_path`` or ``None`` without tumour.
 
-    ``native``: as the scanner gave it, with skull, each sequence on its own grid.
+    ``native``: as the scanner gave it, with skull, each sequence on its own grid. ``numbering`` of the
+    labels: brats2021 or brats2024.
     """
 
     name: str
@@ -41,6 +44,7 @@ class RealSource:
     labels_path: Path | None
     expert: bool
     native: bool = False
+    numbering: str = "brats2021"
 
 
 @dataclass(frozen=True)
@@ -78,11 +82,13 @@ class Scan:
 
 
 def find_sources(data: Path | None, exclude: Collection[str]) -> Sources:
-    """Everything usable below ``data`` (the layout of the project's data folder); without one, ICBM152.
+    """Everything usable below ``data``; without one, ICBM152.
 
-    A scan or a label map whose name (folder name, or file name of a label map) contains one of the words of
-    ``exclude`` is left out; ``"icbm"`` leaves out ICBM152. Raises `InputRefused` when ``data`` has no real
-    scan left, `UsageError` when there is no data folder and ICBM152 is excluded.
+    ``data`` is laid out as the project's data folder, or holds cases in BraTS naming (2021 or 2024), of which
+    those with all four sequences serve. A scan or a label map whose name (folder name, or file name of a
+    label map) contains one of the words of ``exclude`` is left out; ``"icbm"`` leaves out ICBM152. Raises
+    `InputRefused` when ``data`` has no real scan left, `UsageError` when there is no data folder and ICBM152
+    is excluded.
     """
 
     def kept(name: str) -> bool:
@@ -110,10 +116,28 @@ def find_sources(data: Path | None, exclude: Collection[str]) -> Sources:
     for folder in sorted((data / "openms" / "native").glob("*")):
         if kept(folder.name):
             real.extend(_native_visits(folder))
+    real = real or [source for source in _brats_named(data) if kept(source.name)]
     if not real:
-        raise InputRefused(f"No real scan was found below {data.name}: give the folder that holds brats2021.")
+        raise InputRefused(
+            f"No real scan with all four sequences was found below {data.name}: check the path."
+        )
     maps = tuple(path for path in sorted((data / "anatomy").glob("*.nii.gz")) if kept(path.name))
     return Sources(tuple(real), maps, icbm=kept("icbm"))
+
+
+def _brats_named(data: Path) -> list[RealSource]:
+    """The cases in BraTS naming that have all four sequences, as somebody's copy of a release holds them."""
+    return [
+        RealSource(
+            case.name,
+            tuple((role, case.images[role]) for role in ROLES),
+            case.labels,
+            expert=True,
+            numbering=case.numbering,
+        )
+        for case in find_cases([data])
+        if len(case.images) == len(ROLES)
+    ]
 
 
 NATIVE_SUFFIX = {"t1": "T1W", "t2": "T2W", "flair": "FLAIR"}
@@ -225,7 +249,8 @@ def load_scan(source: RealSource, spacing_mm: float) -> Scan:
     labels = np.zeros(grid.shape, dtype=np.uint8)
     if source.labels_path is not None:
         found = resampled_labels(sitk.ReadImage(str(source.labels_path)), grid)
-        for old, new in BRATS2021_TO_2024.items():
+        numbers = BRATS2021_TO_2024 if source.numbering == "brats2021" else {n: n for n in LABEL_NUMBERS}
+        for old, new in numbers.items():
             labels[found == old] = new
     box = bounding_box(brain, int(np.ceil(MARGIN_MM / spacing_mm)))
     brain = brain[box]
