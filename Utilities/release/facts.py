@@ -16,12 +16,17 @@ _OF_LAST_RUN = ("trained_on", "training", "hours")
 
 @dataclass(frozen=True)
 class LastRun:
-    """What is told of the last run; the fields as in :class:`Facts`, ``training_data`` if given, else its."""
+    """What is told of the last run; the fields as in :class:`Facts`, ``training_data`` if given, else its.
+
+    ``differs`` (optional): in what else but its cases it differs from the measured run, where checkpoints
+    can't tell.
+    """
 
     trained_on: tuple[str, ...]
     training: str
     hours: float
     training_data: tuple[dict[str, str], ...]
+    differs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ def _last_run(file_name: str, values: Mapping[str, Any]) -> LastRun | None:
         raise UsageError(f"{place} must hold {', '.join(_OF_LAST_RUN)}: write it so.")
     if missing := [key for key in _OF_LAST_RUN if not told.get(key)]:
         raise UsageError(f"{place} lacks {', '.join(missing)}: add it.")
-    if unknown := sorted(set(told) - {*_OF_LAST_RUN, "training_data"}):
+    if unknown := sorted(set(told) - {*_OF_LAST_RUN, "training_data", "differs"}):
         raise UsageError(f"{place} has unknown {', '.join(unknown)}: remove it.")
     cases, sources = told["trained_on"], told.get("training_data") or values["training_data"]
     if not isinstance(cases, list) or not isinstance(told["hours"], int | float):
@@ -129,4 +134,5 @@ def _last_run(file_name: str, values: Mapping[str, Any]) -> LastRun | None:
     unnamed = [case for case in added if not any(case.split("_")[-1] in s["name"] for s in sources)]
     if unnamed:
         raise UsageError(f"training_data of {place} names no source of {', '.join(unnamed)}: add it there.")
-    return LastRun(tuple(cases), str(told["training"]), float(told["hours"]), tuple(sources))
+    differs = tuple(str(word) for word in told.get("differs") or ())
+    return LastRun(tuple(cases), str(told["training"]), float(told["hours"]), tuple(sources), differs)

@@ -135,7 +135,7 @@ def _measured_run(facts: Facts, shipped: Shipped, sha256: str) -> dict[str, Any]
         "held_out": list(facts.held_out),
         "hours": facts.hours,
         "weights_sha256": sha256,
-        "recipes_differ_in": None if shipped.differs is None else list(shipped.differs),
+        "recipes_differ_in": _differs(shipped),
         "shipped_weights_beside_it": {
             "data": SET_NAMES[SIMULATED],
             "cases": shipped.cases,
@@ -227,7 +227,17 @@ def _paragraph(facts: Facts, shipped: Shipped) -> str:
     return "\n".join([*lines, "", ""])
 
 
+def _differs(shipped: Shipped) -> list[str] | None:
+    """In what but the cases the recipes differ: as the checkpoints tell, else as the facts file does."""
+    if shipped.differs is None and not shipped.facts.differs:
+        return None
+    return list(shipped.differs or shipped.facts.differs)
+
+
 def _recipe(shipped: Shipped) -> str:
+    if shipped.differs is None and shipped.facts.differs:
+        told = ", ".join(shipped.facts.differs)
+        return f"by the same recipe, but for {told}, as those who trained them say"
     if shipped.differs:
         return f"by a recipe that differs in {', '.join(shipped.differs)}, as the checkpoints tell"
     source = "those who trained them say" if shipped.differs is None else "both checkpoints tell"

@@ -145,7 +145,7 @@ def test_weights_of_another_network_are_refused(make_model: MakeModel, spec: Net
 
 @pytest.mark.parametrize("width", [10**9, 10**30])
 def test_a_network_beyond_any_memory_is_refused(make_model: MakeModel, width: int) -> None:
-    with pytest.raises(ModelRefused, match="do not fit its architecture"):
+    with pytest.raises(ModelRefused, match="width times 2"):
         load_network(read_description(make_model(setting("network", "width", value=width))))
 
 

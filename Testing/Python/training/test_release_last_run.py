@@ -107,6 +107,17 @@ def _check_words(output: Path, readme: Path) -> None:
     assert "none of it seen by the held-out run" in block and "seen in training" not in block
 
 
+def test_what_checkpoints_cannot_tell_is_taken_from_the_facts(release: SimpleNamespace) -> None:
+    facts = release.facts.LastRun((SEEN,), "As it was.", 1.0, (), ("its start", "its steps"))
+    shipped = release.last_run.Shipped(facts, 2, {}, None)
+    told = "by the same recipe, but for its start, its steps, as those who trained them say"
+    assert release.last_run._recipe(shipped) == told
+    assert release.last_run._differs(shipped) == ["its start", "its steps"]
+    silent = replace(shipped, facts=replace(facts, differs=()))
+    assert release.last_run._differs(silent) is None
+    assert release.last_run._recipe(silent).startswith("by the same recipe and number of steps;")
+
+
 def _check_benchmarks(model: Path, data: Path, folder: Path) -> None:
     """Every case of the last run counts as seen; sets that need a held-out brain are left out."""
     import bench_model

@@ -124,5 +124,5 @@ def test_sclerosis_brightens_white_matter_and_stays_off_the_lesion(sources: Sour
 
 
 def test_a_folder_without_scans_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputRefused, match="brats2021"):
+    with pytest.raises(InputRefused, match="no case in BraTS naming"):
         find_sources(tmp_path, ())
