@@ -155,7 +155,8 @@ def read_description(folder: Path) -> ModelDescription:
     if missing := [key for key in (_REQUIRED if runtime == NATIVE else REQUIRED) if key not in facts]:
         raise _refused(folder.name, f"its {MODEL_FILE} lacks {', '.join(missing)}")
     if facts["format"] != FORMAT:
-        raise _refused(folder.name, f"it has format {facts['format']!r}, this version reads {FORMAT}", _UPDATE)
+        reason = f"it has format {facts['format']!r}, this version reads {FORMAT}"
+        raise _refused(folder.name, reason, _UPDATE)
     if runtime == NATIVE and facts["architecture"] != ARCHITECTURE:
         reason = f"this version can't run the architecture {facts['architecture']!r}"
         raise _refused(folder.name, reason, _UPDATE)
