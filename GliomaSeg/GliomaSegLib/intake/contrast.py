@@ -19,7 +19,7 @@ _TAIL = 0.005
 """Share of the brain's voxels that is looked at on either side: vessels, not noise and not a whole tumour."""
 _LEAST_VOXELS = 1000
 _SWAPPED_BELOW = 0.6
-"""Measured on ten real cases: 2.9 to 6.7 the right way round, hence about 0.15 to 0.35 swapped."""
+"""Measured on ten real cases: 2.7 to 6.3 the right way round, 0.16 to 0.37 swapped."""
 
 
 def enhancement_ratio(study: Study, brain: Volume | None = None) -> float | None:
@@ -35,16 +35,13 @@ def enhancement_ratio(study: Study, brain: Volume | None = None) -> float | None
     t1, t1c = study.volumes["t1"], study.volumes["t1c"]
     grid = common_resolution(t1.grid, t1c.grid)
     before, after = resample(t1, grid), resample(t1c, grid)
-    spacing = grid.spacing_mm[::-1]
     if sum(edge > 1 for edge in _edges(grid)) < 2:
         return None
-    head = foreground_mask([before, after], spacing) if brain is None else resample(brain, grid) > 0.5
-    boxes = ndimage.find_objects(head.astype(np.int8))
+    inside = _deep_inside(before, after, None if brain is None else resample(brain, grid) > 0.5, grid)
+    boxes = ndimage.find_objects(inside.astype(np.int8))
     if not boxes:
         return None
-    before, after, head = before[boxes[0]], after[boxes[0]], np.pad(head[boxes[0]], 1)
-    inside = head & (ndimage.distance_transform_edt(head, sampling=spacing) > _RIM_MM)
-    inside = inside[1:-1, 1:-1, 1:-1] & (before != 0) & (after != 0)
+    before, after, inside = before[boxes[0]], after[boxes[0]], inside[boxes[0]]
     if np.count_nonzero(inside) < _LEAST_VOXELS:
         return None
     change = (_small_and_bright(after, inside, grid) - _small_and_bright(before, inside, grid))[inside]
@@ -52,6 +49,24 @@ def enhancement_ratio(study: Study, brain: Volume | None = None) -> float | None
     count = max(1, round(_TAIL * change.size))
     vanished, appeared = -change[:count].mean(), change[-count:].mean()
     return float(max(appeared, 0.0) / max(vanished, 1e-6))
+
+
+def _deep_inside(
+    before: FloatArray, after: FloatArray, brain: npt.NDArray[np.bool_] | None, grid: Grid
+) -> npt.NDArray[np.bool_]:
+    """Where both have a value, further than ``_RIM_MM`` below the surface of the brain, or of the head.
+
+    The depth is worked out on every second voxel where voxels are fine: it need not be exact.
+    """
+    steps = [2 if spacing < 2 * _FINEST_MM else 1 for spacing in grid.spacing_mm[::-1]]
+    spacing = [edge * step for edge, step in zip(grid.spacing_mm[::-1], steps, strict=True)]
+    some = tuple(slice(None, None, step) for step in steps)
+    head = foreground_mask([before[some], after[some]], spacing) if brain is None else brain[some]
+    deep = ndimage.distance_transform_edt(np.pad(head, 1), sampling=spacing)[1:-1, 1:-1, 1:-1] > _RIM_MM
+    for axis, step in enumerate(steps):
+        deep = np.repeat(deep, step, axis=axis)
+    deep = deep[tuple(slice(0, n) for n in before.shape)]
+    return np.asarray(deep & (before != 0) & (after != 0))
 
 
 def swap_warnings(study: Study, brain: Volume | None = None) -> tuple[str, ...]:
