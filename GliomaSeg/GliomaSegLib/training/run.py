@@ -43,9 +43,11 @@ def split_cases(cases: Sequence[CaseFiles], recipe: Recipe) -> tuple[list[CaseFi
 
 
 def _patients(found: Sequence[CaseFiles], held: Sequence[CaseFiles], recipe: Recipe) -> set[str]:
-    """Whose scans synthesis must not see: all visits of the patients held out, by name or by the split."""
+    """Whose scans synthesis must not see: all visits of the patients held out, by name or by the split.
+
+    Names stay beside the patients: the recipe may name a scan that only synthesis uses."""
     named = {*recipe.validation, *recipe.exclude, *recipe.test}
-    return {case.patient for case in found if case in held or case.name in named}
+    return named | {case.patient for case in found if case in held or case.name in named}
 
 
 def _synthetic(
@@ -57,7 +59,6 @@ def _synthetic(
         if done % 20 == 0:
             report(f"synthesised {done} of {recipe.synthetic_cases}")
 
-    held = {*held, *recipe.validation, *recipe.exclude, *recipe.test}
     seeds = range(recipe.seed * 100_000, recipe.seed * 100_000 + recipe.synthetic_cases)
     paths = fill_cache(data[0], held, recipe.input, cache, seeds, progress=told)
     return [read_cached(path) for path in paths]
