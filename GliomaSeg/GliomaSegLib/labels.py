@@ -95,6 +95,20 @@ BRATS2021_TO_2024: dict[int, int] = {0: 0, 1: NETC.number, 2: SNFH.number, 4: ET
 """BraTS 2021 labels (1 necrosis, 2 oedema, 4 enhancing) as BraTS 2024 numbers; there was no cavity."""
 
 
+def numbers_of(numbering: str) -> dict[int, int]:
+    """Numbers stored by a release, to this project's: ``brats2021`` or ``brats2024``.
+
+    >>> numbers_of("brats2021")[4]
+    3
+    >>> numbers_of("brats2024")[4]
+    4
+
+    Raises ``KeyError`` for another numbering.
+    """
+    as_they_are = {number: number for number in range(len(CLASS_NAMES))}
+    return {"brats2021": BRATS2021_TO_2024, "brats2024": as_they_are}[numbering]
+
+
 def structure(abbreviation: str) -> Structure:
     """The structure with this abbreviation.
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ..errors import InputRefused
 from ..intake.label_maps import read_label_map
 from ..intake.volume import Grid
-from ..labels import BACKGROUND, BRATS2021_TO_2024, STRUCTURES
+from ..labels import numbers_of
 
 LabelConvention = Literal["auto", "brats2021", "brats2024"]
 """How a label map is numbered; ``auto`` takes files named BraTS2021_* for BraTS 2021, all others for 2024."""
@@ -152,6 +152,5 @@ def read_case_labels(path: Path, convention: LabelConvention = "auto") -> tuple[
 
 def _conversion(path: Path, convention: LabelConvention) -> dict[int, int]:
     """The BraTS 2024 number of every value that the file may hold."""
-    if convention == "brats2021" or (convention == "auto" and path.name.lower().startswith("brats2021_")):
-        return BRATS2021_TO_2024
-    return {number: number for number in (BACKGROUND, *(s.number for s in STRUCTURES))}
+    old = convention == "brats2021" or (convention == "auto" and path.name.lower().startswith("brats2021_"))
+    return numbers_of("brats2021" if old else "brats2024")

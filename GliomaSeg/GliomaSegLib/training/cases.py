@@ -15,7 +15,7 @@ from ..intake.label_maps import read_label_map
 from ..intake.preparation import InputSpec, labels_on_grid, prepare
 from ..intake.reading import read_study
 from ..intake.volume import ROLES, Grid
-from ..labels import BRATS2021_TO_2024, CLASS_NAMES
+from ..labels import CLASS_NAMES, numbers_of
 
 SUFFIXES: dict[str, dict[str, str]] = {
     "brats2024": {"t1": "-t1n", "t1c": "-t1c", "t2": "-t2w", "flair": "-t2f", "labels": "-seg"},
@@ -122,7 +122,7 @@ def case_labels(case: CaseFiles, grid: Grid) -> npt.NDArray[np.uint8]:
         raise InputRefused(
             f"The label map {case.labels.name} is on another grid than its scans: resample it first."
         )
-    known = BRATS2021_TO_2024 if case.numbering == "brats2021" else {n: n for n in range(len(CLASS_NAMES))}
+    known = numbers_of(case.numbering)
     unknown = sorted(set(np.unique(values).tolist()) - set(known))
     if unknown:
         raise InputRefused(f"The label map {case.labels.name} holds {unknown}: expected {sorted(known)}.")

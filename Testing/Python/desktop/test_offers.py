@@ -90,16 +90,10 @@ def test_the_fast_engine_comes_from_a_folder_where_there_is_no_internet(slow_mac
 
 @pytest.mark.parametrize("bench", ["wants onnxruntime", "wants nnunetv2"], indirect=True)
 @pytest.mark.parametrize("agrees", [True, False])
-def test_the_package_that_runs_a_model_is_offered_when_it_is_missing(bench, agrees, tmp_path, request):
+def test_the_package_that_runs_a_model_is_offered_when_it_is_missing(bench, agrees, request):
     package = request.node.callspec.params["bench"].split()[1]
     bench.answers.agrees = agrees
-    bench.lacking = {package}
-
-    def install(name):
-        (tmp_path / "bin" / "installed").touch()
-        bench.lacking.clear()
-
-    bench.panel.dependencies.optional = install
+    bench.without(package)
     bench.choose(add_volumes())
     bench.click_run()
     bench.wait(lambda: bench.answers.questions)

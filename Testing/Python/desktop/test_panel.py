@@ -225,15 +225,9 @@ def test_the_panel_fits_slicers_width(bench):
 
 @pytest.mark.parametrize("bench", ["wants deepbet"], indirect=True)
 @pytest.mark.parametrize("agrees", [True, False])
-def test_the_package_that_finds_the_brain_is_offered_only_when_needed(bench, agrees, tmp_path):
+def test_the_package_that_finds_the_brain_is_offered_only_when_needed(bench, agrees):
     bench.answers.agrees = agrees
-    bench.lacking = {"deepbet"}
-
-    def install(name):
-        (tmp_path / "bin" / "installed").touch()
-        bench.lacking.clear()
-
-    bench.panel.dependencies.optional = install
+    bench.without("deepbet")
     bench.choose(add_volumes())
     bench.click_run()
     bench.wait(lambda: bench.answers.questions)

@@ -82,6 +82,7 @@ class Bench:
 
     def __init__(self, folder: Path, behaviour: str):
         self.answers = Answers()
+        self.folder = folder
         self.missing: list[str] = []
         self.lacking: set[str] = set()
         self.parent = ModuleParent(str(MODULE))
@@ -124,6 +125,16 @@ class Bench:
         while not condition():
             assert time.monotonic() < end, "nothing happened"
             timer_wait(10)
+
+    def without(self, package):
+        """``package`` is missing until the panel installs it."""
+        self.lacking = {package}
+
+        def install(name):
+            (self.folder / "bin" / "installed").touch()
+            self.lacking.clear()
+
+        self.panel.dependencies.optional = install
 
     def run_to_end(self):
         self.click_run()

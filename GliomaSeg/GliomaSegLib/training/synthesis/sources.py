@@ -17,8 +17,8 @@ from scipy import ndimage
 
 from ...errors import InputRefused, UsageError
 from ...intake.volume import ROLES, Grid
-from ...labels import BRATS2021_TO_2024, STRUCTURES
-from ..cases import find_cases
+from ...labels import numbers_of
+from ..cases import SUFFIXES, find_cases
 from .fields import BoolArray, FloatArray, bounding_box
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 MARGIN_MM = 8.0
 """Empty space kept around the brain."""
-
-LABEL_NUMBERS = tuple(structure.number for structure in STRUCTURES)
-BRATS_SUFFIX = {"t1": "t1", "t1c": "t1ce", "t2": "t2", "flair": "flair"}
 
 
 @dataclass(frozen=True)
@@ -103,8 +100,9 @@ def find_sources(data: Path | None, exclude: Collection[str]) -> Sources:
     real: list[RealSource] = []
     for folder in sorted((data / "brats2021").glob("*")):
         if kept(folder.name):
-            paths = tuple((r, folder / f"{folder.name}_{BRATS_SUFFIX[r]}.nii.gz") for r in ROLES)
-            real.append(RealSource(folder.name, paths, folder / f"{folder.name}_seg.nii.gz", expert=True))
+            files = {key: folder / f"{folder.name}{end}.nii.gz" for key, end in SUFFIXES["brats2021"].items()}
+            paths = tuple((role, files[role]) for role in ROLES)
+            real.append(RealSource(folder.name, paths, files["labels"], expert=True))
     for folder in sorted((data / "tcga").glob("*")):
         if kept(folder.name):
             paths = tuple((r, folder / f"{r}.nii.gz") for r in ROLES)
@@ -249,8 +247,7 @@ def load_scan(source: RealSource, spacing_mm: float) -> Scan:
     labels = np.zeros(grid.shape, dtype=np.uint8)
     if source.labels_path is not None:
         found = resampled_labels(sitk.ReadImage(str(source.labels_path)), grid)
-        numbers = BRATS2021_TO_2024 if source.numbering == "brats2021" else {n: n for n in LABEL_NUMBERS}
-        for old, new in numbers.items():
+        for old, new in numbers_of(source.numbering).items():
             labels[found == old] = new
     box = bounding_box(brain, int(np.ceil(MARGIN_MM / spacing_mm)))
     brain = brain[box]
