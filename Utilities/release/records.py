@@ -72,15 +72,16 @@ def _dice(rows: Sequence[Scored], region: str, voxel: bool = False) -> str:
 
 
 def add_to_history(folder: Path, row: str) -> None:
-    """Append a row to the table of HISTORY.md, before the prose under it; begins the file if need be."""
+    """Append a row to the first table of HISTORY.md, before the prose under it; begins the file if need be."""
     path = folder / HISTORY
     text = path.read_text(encoding="utf-8") if path.is_file() else _HISTORY_HEAD
     lines = text.splitlines(keepends=True)
-    table = [number for number, line in enumerate(lines) if line.startswith("|")]
-    if not table:
+    start = next((number for number, line in enumerate(lines) if line.startswith("|")), None)
+    if start is None:
         raise OutputRefused(f"{path.name} of {folder.name} has no table: add the header of its table again.")
     if row not in lines:
-        lines.insert(table[-1] + 1, row)
+        end = next((at for at in range(start, len(lines)) if not lines[at].startswith("|")), len(lines))
+        lines.insert(end, row)
     path.write_text("".join(lines), encoding="utf-8")
 
 
