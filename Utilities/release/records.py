@@ -72,7 +72,7 @@ def _dice(rows: Sequence[Scored], region: str, voxel: bool = False) -> str:
 
 
 def add_to_history(folder: Path, row: str) -> None:
-    """Append a row to the first table of HISTORY.md, before the prose under it; begins the file if need be."""
+    """Append a row to the first table of HISTORY.md, before what stands under it; begins a missing file."""
     path = folder / HISTORY
     text = path.read_text(encoding="utf-8") if path.is_file() else _HISTORY_HEAD
     lines = text.splitlines(keepends=True)

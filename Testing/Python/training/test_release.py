@@ -159,7 +159,9 @@ def test_an_offset_of_the_logits_is_built_into_the_last_layer(
 
 
 def test_history_and_readme_keep_everything_else(release: SimpleNamespace, tmp_path: Path) -> None:
-    (tmp_path / "HISTORY.md").write_text("# Attempts\n\n| a |\n|---|\n| first |\n\nWhat was learnt.\n\n| b |\n|---|\n")
+    (tmp_path / "HISTORY.md").write_text(
+        "# Attempts\n\n| a |\n|---|\n| first |\n\nWhat was learnt.\n\n| b |\n|---|\n"
+    )
     for _ in range(2):
         release.records.add_to_history(tmp_path, "| second |\n")
     text = (tmp_path / "HISTORY.md").read_text()
