@@ -62,8 +62,8 @@ def import_model(source: Path, options: ImportOptions) -> ModelEntry:
     with _staging() as staging:
         folder = source
         if source.is_file():
-            folder = staging / "unpacked"
-            folder.mkdir()
+            folder = staging / "unpacked" / source.name  # what is refused is told by the archive's name
+            folder.mkdir(parents=True)
             unpack(source, folder)
         made = staging / "model"
         made.mkdir()

@@ -138,6 +138,15 @@ def test_a_zip_with_a_model_deep_inside_is_imported(tmp_path: Path, shelf: Path)
     }  # fmt: skip
 
 
+def test_a_zip_without_a_model_is_refused_by_its_own_name(tmp_path: Path, shelf: Path) -> None:
+    archive = tmp_path / "holiday.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("a/b.txt", "no model")
+    with pytest.raises(ModelRefused, match=r"^holiday\.zip holds no model\.json"):
+        import_model(archive, ImportOptions())
+    assert list(shelf.iterdir()) == []
+
+
 def test_of_several_models_one_must_be_named(tmp_path: Path) -> None:
     for name in ("one", "two"):
         write_tiny_model(tmp_path / "given" / name, name=name)
