@@ -59,14 +59,15 @@ def import_model(source: Path, options: ImportOptions) -> ModelEntry:
     """
     if not source.exists():
         raise ModelRefused(f"There is no file or folder {source.name}: check the path.")
+    source = Path(os.path.abspath(source))  # so that "." has a name, too
     with _staging() as staging:
         folder = source
         if source.is_file():
             folder = staging / "unpacked" / source.name  # what is refused is told by the archive's name
             folder.mkdir(parents=True)
             unpack(source, folder)
-        made = staging / "model"
-        made.mkdir()
+        made = staging / "made" / source.name
+        made.mkdir(parents=True)
         facts = _build(folder, made, options)
         name = _name(options, facts, source)
         _finish(made, facts | {"name": name}, source, options)
@@ -323,7 +324,7 @@ def _finish(made: Path, facts: dict[str, Any], source: Path, options: ImportOpti
 
 def _place(made: Path, name: str, replace: bool) -> None:
     target = user_models_folder() / name
-    replaced = made.parent / _REPLACED / name
+    replaced = made.parents[1] / _REPLACED / name
     if replace and target.is_dir():
         replaced.parent.mkdir()
         target.rename(replaced)

@@ -44,6 +44,7 @@ FORMAT = 1
 NATIVE = "native"
 _LARGEST_BYTES = 5_000_000
 _UPDATE = "Update GliomaSeg."
+_CORRECT = "Correct it, or install the model again."
 _REQUIRED = (
     "format", "name", "version", "licence", "architecture", "network", "input", "classes", "temperature",
     "clean_up", "weights", "inference", "training_data", "scores",
@@ -153,7 +154,7 @@ def read_description(folder: Path) -> ModelDescription:
     if runtime not in (NATIVE, *RUNTIMES):
         raise _refused(folder.name, f"this version can't run models of the kind {runtime!r}", _UPDATE)
     if missing := [key for key in (_REQUIRED if runtime == NATIVE else REQUIRED) if key not in facts]:
-        raise _refused(folder.name, f"its {MODEL_FILE} lacks {', '.join(missing)}")
+        raise _refused(folder.name, f"its {MODEL_FILE} lacks {', '.join(missing)}", _CORRECT)
     if facts["format"] != FORMAT:
         reason = f"it has format {facts['format']!r}, this version reads {FORMAT}"
         raise _refused(folder.name, reason, _UPDATE)
@@ -163,9 +164,9 @@ def read_description(folder: Path) -> ModelDescription:
     try:
         return _checked(folder, facts) if runtime == NATIVE else _checked_foreign(folder, facts)
     except KeyError as error:
-        raise _refused(folder.name, f"its {MODEL_FILE} lacks {error.args[0]}") from error
+        raise _refused(folder.name, f"its {MODEL_FILE} lacks {error.args[0]}", _CORRECT) from error
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise _refused(folder.name, f"its {MODEL_FILE} is wrong ({error})") from error
+        raise _refused(folder.name, f"its {MODEL_FILE} is wrong ({error})", _CORRECT) from error
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
@@ -176,9 +177,9 @@ def read_facts(folder: Path) -> dict[str, Any]:
             raise _refused(folder.name, f"its {MODEL_FILE} is larger than {_LARGEST_BYTES // 10**6} MB")
         facts = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise _refused(folder.name, f"its {MODEL_FILE} is not readable JSON") from error
+        raise _refused(folder.name, f"its {MODEL_FILE} is not readable JSON", _CORRECT) from error
     if not isinstance(facts, dict):
-        raise _refused(folder.name, f"its {MODEL_FILE} holds no settings")
+        raise _refused(folder.name, f"its {MODEL_FILE} holds no settings", _CORRECT)
     return facts
 
 

@@ -158,7 +158,7 @@ class ForeignEngine:
     def _failed(self, reason: str) -> ModelRefused:
         first = reason.strip().splitlines()[-1][:300] if reason.strip() else "no reason was given"
         return ModelRefused(
-            f"The model {self._description.name} failed on this scan ({first}): check its model.json, or "
+            f"The model {self._description.name} failed ({first}): check its model.json, or "
             "choose another model."
         )
 

@@ -132,9 +132,7 @@ class NnUnetEngine:
 
     def _failed(self, error: BaseException) -> ModelRefused:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:300]
-        return ModelRefused(
-            f"The model {self._description.name} failed on this scan ({reason}): choose another model."
-        )
+        return ModelRefused(f"The model {self._description.name} failed ({reason}): choose another model.")
 
 
 def _settle_ties(probabilities: FloatArray, chosen: npt.NDArray[np.intp]) -> None:

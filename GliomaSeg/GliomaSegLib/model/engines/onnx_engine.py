@@ -110,7 +110,7 @@ class _OnnxRuntime:
             thread.join()
             raise
         if made.error is not None:
-            raise RuntimeError(str(made.error)) from made.error
+            raise RuntimeError(" ".join(str(made.error).split())) from made.error
         if made.array is None or made.array.ndim != 5:
             raise RuntimeError("its output is no array (batch, channel, and three axes)")
         return np.asarray(made.array[0], np.float32)

@@ -147,6 +147,18 @@ def test_a_zip_without_a_model_is_refused_by_its_own_name(tmp_path: Path, shelf:
     assert list(shelf.iterdir()) == []
 
 
+def test_a_wrong_model_json_is_refused_at_import_by_its_folders_name(
+    tmp_path: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_tiny_model(tmp_path / "given")
+    facts = json.loads((source / "model.json").read_text())
+    (source / "model.json").write_text(json.dumps(facts | {"temperature": -1}))
+    monkeypatch.chdir(source)
+    with pytest.raises(ModelRefused, match=r"^The model given can't be used: .*temperature.*Correct it"):
+        import_model(Path("."), ImportOptions())
+    assert list(shelf.iterdir()) == []
+
+
 def test_of_several_models_one_must_be_named(tmp_path: Path) -> None:
     for name in ("one", "two"):
         write_tiny_model(tmp_path / "given" / name, name=name)
