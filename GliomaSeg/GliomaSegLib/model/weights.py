@@ -45,6 +45,7 @@ NATIVE = "native"
 _LARGEST_BYTES = 5_000_000
 _UPDATE = "Update GliomaSeg."
 _CORRECT = "Correct it, or install the model again."
+_IMPORT = "Import the folder with  gliomaseg models import , which adds the checksums."
 _REQUIRED = (
     "format", "name", "version", "licence", "architecture", "network", "input", "classes", "temperature",
     "clean_up", "weights", "inference", "training_data", "scores",
@@ -164,7 +165,9 @@ def read_description(folder: Path) -> ModelDescription:
     try:
         return _checked(folder, facts) if runtime == NATIVE else _checked_foreign(folder, facts)
     except KeyError as error:
-        raise _refused(folder.name, f"its {MODEL_FILE} lacks {error.args[0]}", _CORRECT) from error
+        lacking = error.args[0]
+        remedy = _IMPORT if lacking == "sha256" else _CORRECT
+        raise _refused(folder.name, f"its {MODEL_FILE} lacks {lacking}", remedy) from error
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise _refused(folder.name, f"its {MODEL_FILE} is wrong ({error})", _CORRECT) from error
 

@@ -66,7 +66,7 @@ def test_half_precision_weights_are_loaded_as_single(make_model: MakeModel) -> N
     [
         (lambda facts: facts.pop("temperature"), "lacks temperature"),
         (lambda facts: facts.pop("weights"), "lacks weights"),
-        (lambda facts: facts["weights"].pop("sha256"), "lacks sha256"),
+        (lambda facts: facts["weights"].pop("sha256"), "lacks sha256. Import the folder"),
         (setting("format", value=2), "format 2"),
         (setting("architecture", value="swin"), "can't run the architecture 'swin'"),
         (setting("network", "transformer", value=True), "unknown network setting transformer"),
