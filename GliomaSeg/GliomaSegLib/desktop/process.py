@@ -143,7 +143,8 @@ class QtProcessRunner:
             for line in buffer.rest():
                 callback(line)
         self._process = None
-        process.deleteLater()
+        # Held until later: PythonQt deletes at once what nobody holds, here inside the process's signal.
+        qt.QTimer.singleShot(0, lambda: process.deleteLater())
         self._callbacks[2](exit_code)
 
 

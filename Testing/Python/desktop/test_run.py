@@ -14,12 +14,14 @@ import SimpleITK as sitk
 import slicer.util
 from fakes import launcher
 from standins.application import timer_wait
+from standins.proxy import lost
 
 from GliomaSegLib.desktop.process import (
     PACKAGE_PARENT,
     QtProcessRunner,
     child_environment,
     end_process,
+    python_program,
 )
 from GliomaSegLib.desktop.progress import parse
 from GliomaSegLib.desktop.run import Listener, Request, SegmentationRun
@@ -270,3 +272,17 @@ def test_a_mask_of_the_persons_wins_over_looking_for_the_brain(desktop, tmp_path
     run.start(Request(request.volumes, "t1c", brain="off", brain_mask=mask))
     at = recorder.arguments.index("--brain-mask")
     assert Path(recorder.arguments[at + 1]).name == "brain.nrrd"
+
+
+@pytest.mark.parametrize("program", [python_program(), "no such program"])
+def test_a_process_is_not_deleted_inside_its_own_signal(program, desktop):
+    """PythonQt deletes an object without a parent when Python lets go of it, and Qt then goes on in it."""
+    lost.clear()
+    ends = []
+    runner = QtProcessRunner(program)
+    runner.start(["-c", ""], print, print, ends.append)
+    deadline = time.monotonic() + 20
+    while not ends and time.monotonic() < deadline:
+        timer_wait(20)
+    assert len(ends) == 1
+    assert lost == []

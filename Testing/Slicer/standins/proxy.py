@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 from typing import Any
 
 import shiboken6
@@ -158,7 +159,7 @@ class Proxy(metaclass=ProxyMeta):
             warnings.warn(f"connect: {type(self).__name__} has no signal {signature}", stacklevel=2)
             return False
         signal = getattr(self._native, name)
-        receive = _receiver(slot, len(types))
+        receive = _receiver(slot, len(types), weakref.ref(self), self._native)
         signal.connect(receive)
         _connections.setdefault((_pointer(self._native), signature), []).append((slot, signal, receive))
         return True
@@ -215,11 +216,18 @@ def _native_has(native: Any, name: str, types: list[str]) -> bool:
     return False
 
 
-def _receiver(slot: Any, count: int) -> Any:
+lost: list[str] = []
+"""Classes of objects that PythonQt would have deleted inside their own signal: nobody held them any more."""
+
+
+def _receiver(slot: Any, count: int, owner: weakref.ref[Any], native: Any) -> Any:
     """A function of exactly ``count`` arguments: PySide6 hands a signal's arguments out by that number."""
+    made_by_python = _alive.get(_pointer(native)) is native and native.parent() is None
 
     def forward(*values: Any) -> None:
         slot(*(from_native(value) for value in values))
+        if made_by_python and owner() is None and shiboken6.isValid(native) and native.parent() is None:
+            lost.append(type(native).__name__)
 
     return (lambda: forward(), lambda a: forward(a), lambda a, b: forward(a, b))[count]
 
