@@ -62,6 +62,7 @@ def _info(arguments: argparse.Namespace) -> None:
     facts = {
         **description.facts,
         "classes": list(description.classes),
+        "spacing_mm": list(description.input.spacing_mm),
         "sequences": list(description.input.channels),
         "sha256": description.sha256,
         "folder": str(description.folder),
@@ -77,8 +78,7 @@ def _info(arguments: argparse.Namespace) -> None:
 def _told_lines(facts: dict[str, Any]) -> list[str]:
     plain = ["name", "title", "version", "runtime", "licence", "sequences", "classes", "sha256", "folder"]
     lines = [f"{key}: {_words(facts[key])}" for key in plain if facts.get(key)]
-    spacing = facts["input"]["spacing_mm"]
-    lines.append(f"spacing: {' x '.join(f'{s:g}' for s in spacing)} mm (z, y, x)")
+    lines.append(f"spacing: {' x '.join(f'{s:g}' for s in facts['spacing_mm'])} mm (z, y, x)")
     if told := facts.get("installed"):
         trust = (
             "trusted by the person who imported it" if told.get("trusted") else "nothing had to be trusted"

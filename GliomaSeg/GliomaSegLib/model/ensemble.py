@@ -6,9 +6,9 @@ Everything a run needs of a model goes through here, so that one model and sever
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +56,7 @@ def model_names(words: str) -> list[str]:
     """
     if not words.strip():
         return [DEFAULT_MODEL]
-    if "," not in words or Path(words).is_dir():
+    if "," not in words or os.path.isdir(words):
         return [words]
     names = [name.strip() for name in words.split(",")]
     if not all(names):

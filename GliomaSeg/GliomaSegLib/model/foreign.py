@@ -7,6 +7,7 @@ nnU-Net v2 (plans, dataset and the weights of each fold, as the import wrote the
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,6 +144,6 @@ def smallest_volumes(facts: Mapping[str, Any]) -> dict[str, float]:
     """``clean_up.smallest_ml``: by structure, smaller islands are removed. Raises ``ValueError``."""
     told = facts["clean_up"]["smallest_ml"]
     smallest = {str(name): float(ml) for name, ml in told.items()}
-    if not set(smallest) <= set(CLASS_NAMES[1:]) or not all(ml >= 0 for ml in smallest.values()):
-        raise ValueError("clean_up.smallest_ml must name structures, with volumes of at least 0 ml")
+    if not set(smallest) <= set(CLASS_NAMES[1:]) or not all(0 <= ml < math.inf for ml in smallest.values()):
+        raise ValueError("clean_up.smallest_ml must name structures, with finite volumes of at least 0 ml")
     return smallest

@@ -57,7 +57,7 @@ def import_model(source: Path, options: ImportOptions) -> ModelEntry:
     Raises ``ModelRefused`` for what can't be used or is not trusted, ``UsageError`` for a name that can't be
     given, ``OutputRefused`` when it can't be stored. Nothing is left behind then.
     """
-    if not source.exists():
+    if not os.path.exists(source):
         raise ModelRefused(f"There is no file or folder {source.name}: check the path.")
     source = Path(os.path.abspath(source))  # so that "." has a name, too
     with _staging() as staging:

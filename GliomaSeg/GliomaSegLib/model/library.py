@@ -120,7 +120,11 @@ def verify_model(name: str) -> list[str]:
         check_files(read_description(folder))
     except ModelRefused as refusal:
         problems.append(str(refusal))
-    told = installed_facts(folder).get("files", {})
+    told = installed_facts(folder).get("files")
+    if not (isinstance(told, dict) and told and all(isinstance(facts, dict) for facts in told.values())):
+        if folder == imported_folder(folder.name):
+            problems.append(f"{name}: {INSTALLED_FILE} is missing or damaged: import the model again.")
+        told = {}
     for file, facts in told.items():
         if problem := _changed(folder / file, facts):
             problems.append(f"{name}: {problem}")

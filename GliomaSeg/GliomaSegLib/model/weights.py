@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,17 +131,18 @@ def find_model(name_or_folder: str) -> Path:
     Raises ``ModelRefused`` when there is neither.
     """
     bundled = models_folder() / name_or_folder
-    if Path(name_or_folder).name == name_or_folder and (bundled / MODEL_FILE).is_file():
+    # os.path says no where pathlib raises: for a name longer than any file's.
+    if Path(name_or_folder).name == name_or_folder and os.path.isfile(bundled / MODEL_FILE):
         return bundled
     if imported := imported_folder(name_or_folder):
         return imported
     folder = Path(name_or_folder)
-    if (folder / MODEL_FILE).is_file():
+    if os.path.isfile(folder / MODEL_FILE):
         return folder
     known = ", ".join([*bundled_models(), *imported_names()]) or "none"
     raise ModelRefused(
-        f"There is no model {folder.name}: give the name of a bundled or imported model ({known}) "
-        f"or a folder with {MODEL_FILE}."
+        f"There is no model {folder.name or ascii(name_or_folder)}: give the name of a bundled or "
+        f"imported model ({known}) or a folder with {MODEL_FILE}."
     )
 
 
@@ -163,6 +165,7 @@ def read_description(folder: Path) -> ModelDescription:
         reason = f"this version can't run the architecture {facts['architecture']!r}"
         raise _refused(folder.name, reason, _UPDATE)
     try:
+        _check_kinds(facts)
         return _checked(folder, facts) if runtime == NATIVE else _checked_foreign(folder, facts)
     except KeyError as error:
         lacking = error.args[0]
@@ -184,6 +187,16 @@ def read_facts(folder: Path) -> dict[str, Any]:
     if not isinstance(facts, dict):
         raise _refused(folder.name, f"its {MODEL_FILE} holds no settings", _CORRECT)
     return facts
+
+
+def _check_kinds(facts: dict[str, Any]) -> None:
+    for kind, word, keys in (
+        (dict, "an object", ("network", "input", "output", "weights", "inference", "clean_up", "nnunet")),
+        (list, "a list", ("training_data", "scores")),
+    ):
+        for key in keys:
+            if key in facts and not isinstance(facts[key], kind):
+                raise ValueError(f"{key} must be {word}")
 
 
 def _checked(folder: Path, facts: dict[str, Any]) -> ModelDescription:
