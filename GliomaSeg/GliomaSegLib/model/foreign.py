@@ -22,6 +22,14 @@ RUNTIMES = ("torchscript", "onnx", "nnunet")
 REQUIRED = ("format", "name", "version", "licence", "runtime", "input", "output", "weights")
 _DEFAULTS = {"normalisation": "zscore-nonzero", "clip": None, "background": "zero"}
 """What ``input`` means where it says nothing: what most models trained on BraTS data were given."""
+_KNOWN = {
+    "input": {
+        "channels", "spacing_mm", "normalisation", "clip", "background", "own_spacing", "axes", "orientation",
+    },
+    "output": {"kind", "values", "channels", "order"},
+    "inference": {"multiple", "window", "bytes_per_voxel", "mirror"},
+}  # fmt: skip
+"""A key of another spelling, ``normalization`` say, would leave the default in force without a word."""
 _MULTIPLE = 16
 _BYTES_PER_VOXEL = 6000.0
 _WINDOW_EDGES = range(8, 513)
@@ -101,6 +109,9 @@ def read_input(values: Mapping[str, Any]) -> InputSpec:
 
 def read_foreign(facts: Mapping[str, Any], temperature: float) -> Foreign:
     """Read and check what is peculiar to the kind. Raises ``ValueError``, ``KeyError``, ``TypeError``."""
+    for part, known in _KNOWN.items():
+        if strange := sorted(set(facts.get(part, {})) - known):
+            raise ValueError(f"{part} can't have {ascii(strange[0])[:40]}, only {', '.join(sorted(known))}")
     inference = facts.get("inference", {})
     layout = Layout.from_dict(facts["input"])
     multiple = inference.get("multiple", _MULTIPLE)

@@ -72,3 +72,15 @@ def test_a_model_without_a_readable_record_is_not_called_as_it_was_imported(
     else:
         (shelf / "odd" / INSTALLED_FILE).write_text(record)
     assert verify_model("odd") == ["odd: installed.json is missing or damaged: import the model again."]
+
+
+@pytest.mark.parametrize(
+    ("part", "key"), [("input", "normalization"), ("output", "Order"), ("inference", "mirroring")]
+)
+def test_a_key_of_another_spelling_is_refused_not_ignored(tmp_path: Path, part: str, key: str) -> None:
+    folder = write_onnx(tmp_path / "odd")
+    facts = json.loads((folder / "model.json").read_text())
+    facts[part][key] = "none"
+    (folder / "model.json").write_text(json.dumps(facts))
+    with pytest.raises(ModelRefused, match=f"{part} can't have '{key}'"):
+        read_description(folder)
