@@ -44,6 +44,7 @@ ARCHITECTURE = "residual-attention-unet-3d"
 FORMAT = 1
 NATIVE = "native"
 _LARGEST_BYTES = 5_000_000
+_LONGEST_REASON = 400
 _UPDATE = "Update GliomaSeg."
 _CORRECT = "Correct it, or install the model again."
 _IMPORT = "Import the folder with  gliomaseg models import , which adds the checksums."
@@ -147,7 +148,9 @@ def find_model(name_or_folder: str) -> Path:
 
 
 def _refused(name: str, reason: str, remedy: str = "Install it again.") -> ModelRefused:
-    return ModelRefused(f"The model {name} can't be used: {reason}. {remedy}")
+    # A reason may quote what stands in the file, whose length nothing bounds.
+    short = reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}..."
+    return ModelRefused(f"The model {name} can't be used: {short}. {remedy}")
 
 
 def read_description(folder: Path) -> ModelDescription:

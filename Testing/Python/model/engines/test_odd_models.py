@@ -84,3 +84,13 @@ def test_a_key_of_another_spelling_is_refused_not_ignored(tmp_path: Path, part: 
     (folder / "model.json").write_text(json.dumps(facts))
     with pytest.raises(ModelRefused, match=f"{part} can't have '{key}'"):
         read_description(folder)
+
+
+@pytest.mark.parametrize("key", ["runtime", "format"])
+def test_a_refusal_does_not_quote_without_end(tmp_path: Path, key: str) -> None:
+    folder = write_onnx(tmp_path / "odd")
+    facts = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps({**facts, key: ["x" * 5000]}))
+    with pytest.raises(ModelRefused, match="Update GliomaSeg") as refusal:
+        read_description(folder)
+    assert len(str(refusal.value)) < 600
