@@ -15,7 +15,7 @@ Point = npt.NDArray[np.float64]
 
 
 def point_under_mouse() -> Point | None:
-    """The world point under the mouse, or None when it is over no slice view (on the panel, for example)."""
+    """The world point under the mouse, in a 3D view that of the surface; None over the panel."""
     crosshair = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
     place = [0.0, 0.0, 0.0]
     if crosshair is None or not crosshair.GetCursorPositionRAS(place):

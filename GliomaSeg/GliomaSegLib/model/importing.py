@@ -30,6 +30,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CARDS = ("MODEL_CARD.md", "README.md", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE")
 _STAGING = ".importing-"
 _REPLACED = "replaced"
+_WEIGHTS = {".onnx", ".safetensors", ".pt", ".pth", ".ts", ".ckpt"}
 _NO_LICENCE = "not stated: ask its authors before you use it"
 _DEEPEST = 6
 
@@ -59,6 +60,11 @@ def import_model(source: Path, options: ImportOptions) -> ModelEntry:
     """
     if not os.path.exists(source):
         raise ModelRefused(f"There is no file or folder {source.name}: check the path.")
+    if source.suffix.lower() in _WEIGHTS and source.is_file():
+        raise ModelRefused(
+            f"{source.name} holds weights alone: put it into a folder with a {MODEL_FILE} (Docs/models.md "
+            "says how), and import the folder."
+        )
     source = Path(os.path.abspath(source))  # so that "." has a name, too
     with _staging() as staging:
         folder = source
@@ -153,7 +159,7 @@ def _settings(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"The settings {path.name} are not readable JSON: check the file.") from error
     if not isinstance(data, dict):

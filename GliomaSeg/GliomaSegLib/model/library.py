@@ -6,6 +6,7 @@ Listing reads JSON only, so that the panel may do it inside Slicer.
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -229,9 +230,10 @@ def _timing(row: Any, version: str) -> Timing | None:
     if not isinstance(row, dict) or row.get("version") != version:
         return None
     try:
-        return Timing(float(row["seconds"]), str(row["device"]), str(row["engine"]), str(row["day"]))
+        timing = Timing(float(row["seconds"]), str(row["device"]), str(row["engine"]), str(row["day"]))
     except (KeyError, TypeError, ValueError):
         return None
+    return timing if math.isfinite(timing.seconds) else None
 
 
 def _write_times(times: Mapping[str, Any]) -> None:

@@ -184,7 +184,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _LARGEST_BYTES:
             raise _refused(folder.name, f"its {MODEL_FILE} is larger than {_LARGEST_BYTES // 10**6} MB")
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(path.read_text(encoding="utf-8-sig"))  # Windows editors may mark it
     except (OSError, ValueError, RecursionError) as error:
         raise _refused(folder.name, f"its {MODEL_FILE} is not readable JSON", _CORRECT) from error
     if not isinstance(facts, dict):

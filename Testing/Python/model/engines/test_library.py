@@ -250,8 +250,10 @@ def test_seconds_are_remembered_for_listed_models_of_the_same_version(tmp_path: 
     assert timing is not None and (timing.seconds, timing.device) == (4.2, "cpu")
     remember_run("tiny", {**run, "model": {"name": "tiny", "version": "0.0.1"}})
     assert next(e.timing for e in list_models() if e.name == "tiny") is None
-    (shelf / "seconds.json").write_text("[broken")
-    assert next(e.timing for e in list_models() if e.name == "tiny") is None
+    row = {"version": "0.0.0", "seconds": float("nan"), "device": "cpu", "engine": "torch", "day": "1"}
+    for damaged in (json.dumps({"tiny": row}), "[broken"):
+        (shelf / "seconds.json").write_text(damaged)
+        assert next(e.timing for e in list_models() if e.name == "tiny") is None
 
 
 def test_the_catalogue_says_what_was_and_was_not_verified(capsys: pytest.CaptureFixture[str]) -> None:

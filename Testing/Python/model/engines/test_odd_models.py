@@ -53,6 +53,21 @@ def test_a_value_of_the_wrong_kind_is_named(tmp_path: Path, key: str, value: Any
         read_description(folder)
 
 
+@pytest.mark.parametrize("name", ["model.onnx", "weights.safetensors", "Model.PT"])
+def test_a_file_of_weights_alone_is_told_to_want_a_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"weights")
+    with pytest.raises(
+        ModelRefused, match=rf"^{name} holds weights alone: put it into a folder with a model\.json"
+    ):
+        import_model(tmp_path / name, ImportOptions())
+
+
+def test_a_byte_order_mark_before_model_json_is_no_damage(tmp_path: Path) -> None:
+    path = write_onnx(tmp_path / "odd") / "model.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert import_model(path.parent, ImportOptions(name="marked")).problem == ""
+
+
 def test_info_tells_a_spacing_that_was_written_as_text(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
