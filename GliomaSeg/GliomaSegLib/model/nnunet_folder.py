@@ -23,14 +23,15 @@ _PARTS = re.compile(
 """What plans may name: nnU-Net imports and calls whatever they say, so that a plan is a program, too."""
 _ROLES = {
     "flair": r"(t2)?flair|t2w?f",
-    "t1c": r"t1w?(c|gd|gad|post|km)[a-z]*|ct1|(gd|gad|ce|contrast[a-z]*)t1w?",
+    "t1c": r"t1w?(ce?|con|post|(ce|post)?(contrast|gd|gad|km)[a-z]*)|ct1|(gd|gad|ce|contrast[a-z]*)t1w?",
     "t1": r"t1w?(n|nativ|native|pre|weighted)?|nativet1w?",
     "t2": r"t2w?(weighted|tse|fse)?",
 }
 _STRUCTURES = {
-    "RC": r"rc|.*(cavity|resection).*",
+    "RC": r"rc|(?!.*(edema|necro|enhanc)).*(cavity|resection).*",
     "SNFH": r"snfh|ed|.*(edema|hyperintens|infiltrat).*",
-    "NETC": r"netc|ncr|net|ncr_?net|.*(necro|non_?enhanc).*",
+    "NETC": r"netc|ncr|net|ncr_?net|.*necro.*|"
+    r"(.*_)?(non?|not|un|without)_?((contrast|ce|gd|gad[a-z]*)_?)?enhanc.*",
     "ET": r"et|at|enhancing.*|.*(enhanc).*",
     "TC": r"tc|(tumou?r_?)?core|.*tumou?r_?core.*",
     "WT": r"wt|whole.*",

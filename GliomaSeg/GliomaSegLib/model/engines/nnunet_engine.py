@@ -201,6 +201,7 @@ def _predictor(description: ModelDescription, device: Any, mirror: bool) -> Any:
         trainer = recursive_find_python_class(trainers, facts.trainer, "nnunetv2.training.nnUNetTrainer")
         if trainer is None:
             raise ValueError(f"this nnU-Net has no trainer {facts.trainer}")
+        _check_output(description, manager.get_label_manager(dataset))
         network = trainer.build_network_architecture(
             *_arguments(trainer, manager, configuration, dataset), enable_deep_supervision=False
         )
@@ -216,6 +217,18 @@ def _predictor(description: ModelDescription, device: Any, mirror: bool) -> Any:
             f"nnU-Net can't build the model {description.name} ({reason}): import it again, or update it."
         ) from error
     return predictor
+
+
+def _check_output(description: ModelDescription, labels: Any) -> None:
+    """``model.json`` may overrule what the channels mean, not what nnU-Net gives."""
+    assert description.foreign is not None
+    output = description.foreign.output
+    given = ("regions" if labels.has_regions else "labels", "probabilities", labels.num_segmentation_heads)
+    if given != (output.kind, output.values, len(output.channels)):
+        raise ModelRefused(
+            f"The model {description.name} can't be used: it gives {given[1]} of {given[2]} {given[0]}, its "
+            f"output says {output.values} of {len(output.channels)} {output.kind}. Correct that."
+        )
 
 
 def _arguments(trainer: Any, manager: Any, configuration: Any, dataset: Any) -> list[Any]:

@@ -135,6 +135,43 @@ def test_names_of_channels_and_labels_are_understood() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("name", "structure"),
+    [
+        ("non-contrast-enhancing tumor", "NETC"),
+        ("unenhancing tumour", "NETC"),
+        ("tumor without enhancement", "NETC"),
+        ("Nonenhancing core", "NETC"),
+        ("contrast-enhancing tumor", "ET"),
+        ("enhancing rim of the cavity", "ET"),
+        ("edema around the cavity", "SNFH"),
+        ("resection cavity", "RC"),
+    ],
+)
+def test_a_structure_is_not_taken_for_what_its_name_denies(name: str, structure: str) -> None:
+    facts = described(plans(), {"labels": {"background": 0, name: 1}}, "3d_fullres")
+    assert facts["output"]["channels"] == ["background", structure]
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("T1_coreg", None),
+        ("T1_corrected", None),
+        ("T1 post-op", None),
+        ("T1 postcontrast", "t1c"),
+        ("T1-Contrast", "t1c"),
+        ("T1wCE", "t1c"),
+        ("T1Gd", "t1c"),
+        ("T1 CE-Gd", "t1c"),
+        ("T1 post", "t1c"),
+    ],
+)
+def test_contrast_is_not_read_into_a_name(name: str, role: str | None) -> None:
+    facts = described(plans(), {**DATASET, "channel_names": {"0": name}}, "3d_fullres")
+    assert facts["input"].get("channels") == (None if role is None else [role])
+
+
 def test_regions_of_brats_2021_are_understood() -> None:
     labels = {"background": 0, "whole tumor": [1, 2, 3], "tumor core": [2, 3], "enhancing tumor": [3]}
     facts = described(plans(), {"labels": labels, "regions_class_order": [1, 2, 3]}, "3d_fullres")
@@ -158,6 +195,24 @@ def test_unknown_names_are_never_guessed_but_asked_for(trained: Path, tmp_path: 
     settings.write_text(json.dumps({"input": {"channels": list(ORDER)}, "licence": "MIT"}))
     entry = import_model(copied, ImportOptions(trust=True, settings=settings))
     assert entry.licence == "MIT" and read_description(entry.folder).input.channels == ORDER
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        {"channels": ["background", "SNFH", "RC", "ET"]},
+        {"values": "logits"},
+        {"kind": "regions", "channels": ["SNFH", "RC", "NETC", "ET", "ET"]},
+    ],
+)
+def test_settings_that_contradict_what_nnunet_gives_are_refused(
+    trained: Path, tmp_path: Path, shelf: Path, output: dict[str, object]
+) -> None:
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps({"output": output}))
+    with pytest.raises(ModelRefused, match="gives probabilities of 5 labels, its output says"):
+        import_model(trained, ImportOptions(trust=True, settings=settings))
+    assert list(shelf.iterdir()) == []
 
 
 def test_a_two_dimensional_configuration_is_refused(trained: Path) -> None:
