@@ -15,6 +15,8 @@ FloatArray = npt.NDArray[np.float32]
 KINDS = ("labels", "regions")
 VALUES = ("logits", "probabilities")
 _MOST_CHANNELS = 64
+_ROUNDING = 1e-2
+"""Of probabilities, by networks that run in half precision."""
 _MEMBERS: dict[str, tuple[str, ...]] = {
     **{name: (name,) for name in CLASS_NAMES[1:]},
     **{region.abbreviation: region.members for region in REGIONS},
@@ -71,6 +73,18 @@ class OutputMap:
             for number, covered in enumerate(members)
         )
         return cls(kind, form, regions, order, temperature)
+
+    def misfit(self, raw: FloatArray) -> str:
+        """Why a network's output (channel, ...) is not what ``values`` says; empty when it may be."""
+        if not raw.any():
+            return ""  # a network without biases makes this of a window without brain
+        shares = bool(raw.min() >= -_ROUNDING and raw.max() <= 1 + _ROUNDING)
+        if self.kind == "labels":
+            shares = shares and bool(np.abs(raw.sum(axis=0) - 1).max() <= _ROUNDING)
+        if shares == (self.values == "probabilities"):
+            return ""
+        given = "probabilities" if shares else f"numbers that are no probabilities of {self.kind}"
+        return f"it gave {given}, where output.values promises {self.values}"
 
     def probabilities(self, raw: FloatArray) -> FloatArray:
         """Probabilities (class, ...) summing to 1 from a network's output (channel, ...), both float32.

@@ -153,6 +153,8 @@ class ForeignEngine:
             raise self._failed(f"it gave an array of {got} where its model.json promises {wanted}")
         if not np.isfinite(raw).all():
             raise self._failed("it gave numbers that are not finite")
+        if misfit := self._foreign.output.misfit(raw):
+            raise self._failed(misfit)
         return self._foreign.output.probabilities(self._foreign.layout.from_model(raw))
 
     def _failed(self, reason: str) -> ModelRefused:

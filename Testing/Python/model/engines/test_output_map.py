@@ -34,6 +34,18 @@ def test_channels_in_any_order_are_put_into_ours() -> None:
         assert np.allclose(made[CLASS_NAMES.index(name)], share, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["labels", "regions"])
+def test_logits_and_probabilities_are_told_apart(kind: str) -> None:
+    told = {"kind": kind, "channels": ["background", "ET", "RC"] if kind == "labels" else ["WT", "ET", "TC"]}
+    logits, shares = (OutputMap.from_dict({**told, "values": v}) for v in ("logits", "probabilities"))
+    values = raw(3)
+    given = np.exp(values) / np.exp(values).sum(axis=0) if kind == "labels" else sigmoid(values)
+    assert "gave probabilities, where output.values promises logits" in logits.misfit(given)
+    assert f"no probabilities of {kind}, where output.values promises probabilities" in shares.misfit(values)
+    assert not logits.misfit(values) and not shares.misfit(given.astype(np.float16))
+    assert not logits.misfit(0 * values)
+
+
 def test_channels_of_one_structure_are_added_and_unknown_structures_left_out() -> None:
     """Somebody's ventricles are our background."""
     names = ["background", "ET", "background", "ET"]
