@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from .errors import ModelRefused
+from .errors import ModelRefused, OutputRefused
 
 PACKAGE_FOLDER = Path(__file__).resolve().parent
 """The folder of this package, wherever it was installed."""
@@ -53,10 +53,16 @@ def user_models_folder() -> Path:
 
     By the rules of ``platformdirs.user_data_dir("gliomaseg", appauthor=False)``: ``XDG_DATA_HOME`` or
     ``~/.local/share`` on Linux, ``~/Library/Application Support`` on macOS, ``LOCALAPPDATA`` on Windows.
+    Raises ``OutputRefused`` where the system knows no home folder, as in some containers.
     """
-    if told := os.environ.get(MODELS_VARIABLE, "").strip():
-        return Path(told).expanduser().absolute()
-    return _user_data_folder() / "gliomaseg" / "models"
+    try:
+        if told := os.environ.get(MODELS_VARIABLE, "").strip():
+            return Path(told).expanduser().absolute()
+        return _user_data_folder() / "gliomaseg" / "models"
+    except RuntimeError as error:  # so pathlib says it
+        raise OutputRefused(
+            f"No home folder is known: name a folder for imported models in the variable {MODELS_VARIABLE}."
+        ) from error
 
 
 def _user_data_folder() -> Path:

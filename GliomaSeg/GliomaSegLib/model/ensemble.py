@@ -36,7 +36,8 @@ class EnsembleInput(NetworkInput):
 def open_models(words: str, options: EngineOptions, engine: str = "auto") -> tuple[ModelDescription, Engine]:
     """The model, or the models separated by commas, that ``words`` name; empty: the default.
 
-    Raises ``ModelRefused`` for a model that can't be used, ``UsageError`` for one named twice.
+    Raises ``ModelRefused`` for a model that can't be used, ``UsageError`` for one named twice, or
+    an engine that runs none of them.
     """
     folders = [find_model(name) for name in model_names(words)]
     if len({folder.resolve() for folder in folders}) < len(folders):
@@ -44,6 +45,8 @@ def open_models(words: str, options: EngineOptions, engine: str = "auto") -> tup
     descriptions = [read_description(folder) for folder in folders]
     if len(descriptions) == 1:
         return descriptions[0], open_engine(descriptions[0], options, engine)
+    if engine != "auto" and not any(runs(engine, d) for d in descriptions):
+        raise UsageError(f"The engine {engine} runs none of the models {words}: choose auto.")
     engines = [open_engine(d, options, _engine_for(d, engine)) for d in descriptions]
     return described_together(descriptions), EnsembleEngine(descriptions, engines)
 

@@ -103,7 +103,8 @@ def remove_model(name: str) -> None:
             shutil.rmtree(gone)
     except OSError as error:
         raise OutputRefused(
-            f"The model {name} could not be removed ({error.strerror}): close what uses it and try again."
+            f"The model {name} could not be removed ({error.strerror}): close what uses it, check that "
+            "its folder can be changed, and try again."
         ) from error
     _write_times({key: value for key, value in _times().items() if key != name})
 
@@ -168,7 +169,10 @@ def remember_run(words: str, run: Mapping[str, Any]) -> None:
     Ensembles and folders that are not listed are not remembered; nor is anything where nothing can be
     written.
     """
-    listed = {entry.name for entry in list_models()}
+    try:
+        listed = {entry.name for entry in list_models()}
+    except OutputRefused:
+        return  # Without a home folder there is no place to remember it: the finished run stands.
     if words and words not in listed:
         return
     name = words or run["model"]["name"]

@@ -72,6 +72,7 @@ def save_weights(weights: dict[str, torch.Tensor], target: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
-    if not weights or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+    tensors = isinstance(weights, dict) and weights
+    if not tensors or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise ModelRefused(f"The weights for {target.name} are not tensors by name: export a state_dict.")
     save_file({name: value.detach().clone().contiguous() for name, value in weights.items()}, target)

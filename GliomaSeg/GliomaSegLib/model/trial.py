@@ -8,7 +8,7 @@ from ..errors import UsageError
 from ..intake.preparation import NetworkInput
 from ..intake.volume import Grid
 from .engines import EngineOptions, open_engine
-from .weights import ModelDescription
+from .weights import NATIVE, ModelDescription, load_network
 
 _EDGE = 32
 
@@ -24,6 +24,8 @@ def try_model(description: ModelDescription, trusted: bool) -> bool:
     except UsageError:
         # Its package (ONNX Runtime, nnU-Net) is not installed: the first run will say so.
         return False
+    if description.runtime == NATIVE:
+        load_network(description)  # torch wants these tensors and no more, OpenVINO takes what it needs
     if description.runtime != "nnunet":
         engine.predict(_made_up(description))
     return True

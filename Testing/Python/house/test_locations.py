@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from GliomaSegLib import locations
-from GliomaSegLib.errors import ModelRefused
+from GliomaSegLib.errors import ModelRefused, OutputRefused
+from GliomaSegLib.model.library import remember_run
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
@@ -29,3 +30,10 @@ def test_an_unrelated_resources_folder_is_not_taken(tmp_path):
     (tmp_path / "Resources" / "Icons").mkdir(parents=True)
     with pytest.raises(ModelRefused, match="installation is incomplete"):
         locations.resources_folder(package)
+
+
+def test_without_a_home_folder_the_sentence_names_the_variable_and_a_finished_run_stands(monkeypatch):
+    monkeypatch.setenv(locations.MODELS_VARIABLE, "~nobody-of-this-name/models")
+    with pytest.raises(OutputRefused, match=r"No home folder is known.*GLIOMASEG_MODELS"):
+        locations.user_models_folder()
+    assert remember_run("", {"model": {"name": "any"}}) is None

@@ -78,6 +78,13 @@ def test_a_model_named_twice_or_unknown_is_refused(tiny_model: Path) -> None:
         open_models(f"{tiny_model},nowhere", CPU)
 
 
+def test_an_engine_that_runs_no_member_is_refused(tmp_path: Path, tiny_model: Path) -> None:
+    other = write_onnx(tmp_path / "other")
+    with pytest.raises(UsageError, match="nnunet runs none of the models"):
+        open_models(f"{tiny_model},{other}", CPU, "nnunet")
+    assert open_models(f"{tiny_model},{other}", CPU, "onnxruntime")[0].members
+
+
 def test_members_of_other_grids_and_classes_meet_on_the_finest_grid(
     tmp_path: Path, upright_study: dict[str, Path], tiny_model: Path
 ) -> None:

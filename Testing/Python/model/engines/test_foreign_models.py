@@ -91,6 +91,13 @@ def _box_of_the_head(arrays: list[np.ndarray]) -> tuple[slice, ...]:
     return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
 
 
+def test_logits_that_are_called_probabilities_are_refused_at_import(tmp_path: Path, shelf: Path) -> None:
+    source = write_onnx(tmp_path / "made", {**LABELS, "values": "probabilities"})
+    with pytest.raises(ModelRefused, match="no probabilities of labels"):
+        imported(source)
+    assert list(shelf.iterdir()) == []
+
+
 @pytest.mark.parametrize("runtime", WRITERS)
 def test_windows_agree_with_one_pass(tmp_path: Path, make_input: MakeInput, runtime: str) -> None:
     folder = imported(WRITERS[runtime](tmp_path / "made"))
@@ -178,6 +185,23 @@ def test_our_own_weights_in_a_pickle_are_converted_when_trusted(tmp_path: Path) 
     assert {p.name for p in folder.iterdir()} == {"model.json", "installed.json", "weights.safetensors"}
     network = load_network(read_description(folder))
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("stored", "sentence"),
+    [(None, "do not fit its architecture"), ({"state_dict": [1]}, "are not tensors by name")],
+)
+def test_other_weights_than_our_network_has_are_refused_at_import(
+    tmp_path: Path, shelf: Path, stored: object, sentence: str
+) -> None:
+    source = write_tiny_model(tmp_path / "source")
+    facts = json.loads((source / "model.json").read_text())
+    before = load_file(source / facts["weights"]["file"])
+    torch.save({**before, "extra": torch.zeros(1)} if stored is None else stored, source / "weights.pth")
+    (source / "model.json").write_text(json.dumps({**facts, "weights": {"file": "weights.pth"}}))
+    with pytest.raises(ModelRefused, match=sentence):
+        imported(source)
+    assert list(shelf.iterdir()) == []
 
 
 @pytest.mark.parametrize("runtime", WRITERS)
