@@ -76,8 +76,8 @@ class OutputMap:
 
     def misfit(self, raw: FloatArray) -> str:
         """Why a network's output (channel, ...) is not what ``values`` says; empty when it may be."""
-        if not raw.any():
-            return ""  # a network without biases makes this of a window without brain
+        if np.isin(raw, (0, 1)).all():
+            return ""  # a network without biases makes 0 of a window without brain; a rule may give 0 and 1
         shares = bool(raw.min() >= -_ROUNDING and raw.max() <= 1 + _ROUNDING)
         if self.kind == "labels":
             shares = shares and bool(np.abs(raw.sum(axis=0) - 1).max() <= _ROUNDING)

@@ -44,6 +44,7 @@ def test_logits_and_probabilities_are_told_apart(kind: str) -> None:
     assert f"no probabilities of {kind}, where output.values promises probabilities" in shares.misfit(values)
     assert not logits.misfit(values) and not shares.misfit(given.astype(np.float16))
     assert not logits.misfit(0 * values)
+    assert not logits.misfit((given == given.max(axis=0)).astype(np.float32))
 
 
 def test_channels_of_one_structure_are_added_and_unknown_structures_left_out() -> None:
