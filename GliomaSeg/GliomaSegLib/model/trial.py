@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 
 from ..errors import UsageError
@@ -24,7 +26,7 @@ def try_model(description: ModelDescription, trusted: bool) -> bool:
     except UsageError:
         # Its package (ONNX Runtime, nnU-Net) is not installed: the first run will say so.
         return False
-    if description.runtime == NATIVE:
+    if description.runtime == NATIVE and find_spec("torch") is not None:
         load_network(description)  # torch wants these tensors and no more, OpenVINO takes what it needs
     if description.runtime != "nnunet":
         engine.predict(_made_up(description))

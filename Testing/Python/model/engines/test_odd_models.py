@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from foreign_models import write_onnx
+from samples import write_tiny_model
 
 from GliomaSegLib.cli import main
 from GliomaSegLib.errors import ModelRefused
+from GliomaSegLib.model import trial
 from GliomaSegLib.model.ensemble import model_names
 from GliomaSegLib.model.importing import ImportOptions, import_model
 from GliomaSegLib.model.library import INSTALLED_FILE, verify_model
@@ -66,6 +68,13 @@ def test_a_byte_order_mark_before_model_json_is_no_damage(tmp_path: Path) -> Non
     path = write_onnx(tmp_path / "odd") / "model.json"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert import_model(path.parent, ImportOptions(name="marked")).problem == ""
+
+
+def test_our_own_weights_are_tried_without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenVINO runs them alone."""
+    monkeypatch.setattr(trial, "find_spec", lambda name: None)
+    monkeypatch.setattr(trial, "load_network", lambda description: pytest.fail("torch was wanted"))
+    assert trial.try_model(read_description(write_tiny_model(tmp_path / "own")), trusted=False)
 
 
 def test_info_tells_a_spacing_that_was_written_as_text(
