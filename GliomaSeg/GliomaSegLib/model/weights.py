@@ -148,8 +148,9 @@ def find_model(name_or_folder: str) -> Path:
 
 
 def _refused(name: str, reason: str, remedy: str = "Install it again.") -> ModelRefused:
-    # A reason may quote what stands in the file, whose length nothing bounds.
-    short = reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}..."
+    # A reason may quote what stands in the file: lines, and a length that nothing bounds.
+    line = " ".join(reason.split())
+    short = line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}..."
     return ModelRefused(f"The model {name} can't be used: {short}. {remedy}")
 
 

@@ -114,7 +114,16 @@ def test_a_key_of_another_spelling_is_refused_not_ignored(tmp_path: Path, part: 
 def test_a_refusal_does_not_quote_without_end(tmp_path: Path, key: str) -> None:
     folder = write_onnx(tmp_path / "odd")
     facts = json.loads((folder / "model.json").read_text())
-    (folder / "model.json").write_text(json.dumps({**facts, key: ["x" * 5000]}))
+    (folder / "model.json").write_text(json.dumps({**facts, key: ["x\n" * 5000]}))
     with pytest.raises(ModelRefused, match="Update GliomaSeg") as refusal:
         read_description(folder)
-    assert len(str(refusal.value)) < 600
+    assert len(str(refusal.value)) < 600 and "\n" not in str(refusal.value)
+
+
+def test_a_key_with_a_line_break_is_quoted_on_one_line(tmp_path: Path) -> None:
+    folder = write_tiny_model(tmp_path / "own")
+    facts = json.loads((folder / "model.json").read_text())
+    facts["network"]["two\nlines"] = 1
+    (folder / "model.json").write_text(json.dumps(facts))
+    with pytest.raises(ModelRefused, match="unknown network setting two lines"):
+        read_description(folder)
