@@ -15,8 +15,10 @@ from scipy import ndimage
 
 import GliomaSegLib
 from GliomaSegLib.errors import InputRefused
-from GliomaSegLib.evaluation.phantom import PhantomCase, render_phantom
+from GliomaSegLib.evaluation.conspicuity import conspicuity, surroundings
+from GliomaSegLib.evaluation.phantom import PhantomCase, render_phantom, rendering
 from GliomaSegLib.evaluation.phantom.plan import TYPICAL_PLAN, draw_plan
+from GliomaSegLib.evaluation.phantom.rendering import LEAST_CONTRAST
 from GliomaSegLib.intake.volume import ROLES
 
 pytest.importorskip("nilearn", reason="the ICBM152 brain comes with nilearn")
@@ -102,6 +104,30 @@ def test_contrast_of_the_structures() -> None:
     assert median_within(case, "flair", case.labels == SNFH) > 1.05 * gain["flair"]
     assert median_within(case, "t2", case.labels == RC) > 1.4 * gain["t2"]
     assert median_within(case, "t1", case.labels == RC) < 0.9 * gain["t1"]
+
+
+@pytest.mark.parametrize("seed", [5, 8, 11])
+def test_hyperintensity_that_would_hardly_show_is_made_to(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def contrast(case: PhantomCase) -> float:
+        ring = surroundings(case.labels > 0, case.brain, COARSE_MM)
+        seen = conspicuity(case.volumes["flair"], case.labels == SNFH, ring)
+        assert seen is not None
+        return seen.contrast
+
+    assert contrast(typical(seed)) >= LEAST_CONTRAST
+    monkeypatch.setattr(rendering, "LEAST_CONTRAST", -np.inf)
+    as_drawn = render_phantom(seed, spacing_mm=COARSE_MM, plan=TYPICAL_PLAN)
+    assert contrast(as_drawn) < LEAST_CONTRAST
+    assert np.array_equal(as_drawn.labels, typical(seed).labels)
+    untouched = as_drawn.brain & ~ndimage.binary_dilation(as_drawn.labels > 0, iterations=4)
+    closely = np.isclose(as_drawn.volumes["t2"], typical(seed).volumes["t2"], rtol=0.02)
+    assert closely[untouched].mean() > 0.99
+
+
+def test_hyperintensity_that_shows_stays_as_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendering, "LEAST_CONTRAST", -np.inf)
+    as_drawn = render_phantom(6, spacing_mm=COARSE_MM, plan=TYPICAL_PLAN)
+    assert all(np.array_equal(as_drawn.volumes[role], typical(6).volumes[role]) for role in ROLES)
 
 
 def test_sediment_makes_the_hind_part_of_the_cavity_differ() -> None:

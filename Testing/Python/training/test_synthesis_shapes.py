@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from GliomaSegLib.evaluation.conspicuity import conspicuity, surroundings
+from GliomaSegLib.training.synthesis import materials, painting
 from GliomaSegLib.training.synthesis.anatomy import (
     FLUID,
     GREY,
@@ -23,7 +25,8 @@ from GliomaSegLib.training.synthesis.fields import (
     smooth_field,
 )
 from GliomaSegLib.training.synthesis.layout import ET, NETC, RC, SNFH, choose_centre, lay_out, radius_mm
-from GliomaSegLib.training.synthesis.painting import Palette, paint
+from GliomaSegLib.training.synthesis.materials import Material, cavity_fluid, cyst_fluid, solid_core
+from GliomaSegLib.training.synthesis.painting import LEAST_CONTRAST, Palette, paint
 from GliomaSegLib.training.synthesis.plan import LesionPlan, draw_plan
 
 SHAPE, SPACING = (40, 44, 40), 4.0
@@ -139,6 +142,44 @@ def test_paint_makes_cavity_dark_on_flair_and_bright_on_t2_most_of_the_time(phan
         lit += int(np.median(painted["flair"][rim]) > np.median(volumes["flair"][rim]))
     # Now and then hyperintensity is faint and fades outwards to nothing.
     assert dark > 12 and bright > 14 and lit >= 21, (dark, bright, lit)
+
+
+def test_hyperintensity_is_painted_so_that_it_can_be_seen(
+    phantom: Anatomy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def contrasts() -> list[float]:
+        found = []
+        for seed in range(12):
+            layout = lay_out(np.random.default_rng(seed), phantom, plan, np.array([25.0, 20.0, 12.0]))
+            painted = paint(np.random.default_rng(seed), volumes, phantom, tones, layout)
+            ring = surroundings(layout.labels > 0, phantom.brain, SPACING)
+            seen = conspicuity(painted["flair"], layout.labels == SNFH, ring)
+            assert seen is not None
+            found.append(seen.contrast)
+        return found
+
+    plan = LesionPlan("treated", 6.0, 0.0, 0.0, 12.0)
+    volumes, tones = _volumes(phantom)
+    faint = Material({"t1": 0.95, "t1c": 0.95, "t2": 1.1, "flair": 1.02}, 0.02)
+    monkeypatch.setattr(materials, "hyperintensity", lambda rng: faint)
+    # What lies deeper is painted over its edge afterwards.
+    assert min(contrasts()) > 0.85 * LEAST_CONTRAST[0]
+    monkeypatch.setattr(painting, "LEAST_CONTRAST", (-9.0, -9.0))
+    assert max(contrasts()) < 0.85 * LEAST_CONTRAST[0]
+
+
+@pytest.mark.parametrize("fluid_t1", [0.1, 0.3, 0.55])
+def test_on_t1_a_core_is_never_as_dark_as_fluid_and_plain_cavity_fluid_is(fluid_t1: float) -> None:
+    fluid = {"t1": fluid_t1, "t1c": fluid_t1, "t2": 3.0, "flair": 0.3}
+    rng = np.random.default_rng(3)
+
+    def place(material: Material) -> float:
+        return (material.ratio["t1"] - fluid_t1) / (1 - fluid_t1)
+
+    cores = [place(made(rng, fluid)) for made in (solid_core, cyst_fluid) for _ in range(400)]
+    assert min(cores) >= 0.2 - 1e-9
+    cavities = [place(cavity_fluid(rng, fluid)) for _ in range(1000)]
+    assert 0.78 < np.mean(np.array(cavities) < 0.2) < 0.92
 
 
 def test_paint_leaves_its_arguments_alone(phantom: Anatomy) -> None:

@@ -16,6 +16,10 @@ brain fluid (whole class)  0.37-0.70   0.40-0.84    1.60-2.12   0.44-0.80
 
 There is no real cavity among them. Its fluid starts from the brain's own fluid; protein shortens T1 and lifts
 FLAIR, blood lifts T1 and darkens or brightens T2 with its age (Bradley 1993).
+
+What tells the fluid of a cavity from a core or a cyst is T1: the medians of the seven real cores (of at least
+1 ml) lie 31 to 100 % of the way from their brain's own deep fluid to its white matter. Cores and cysts are
+drawn from a fifth of that way upwards, a cavity's fluid, unless there is protein or blood in it, below.
 """
 
 from __future__ import annotations
@@ -49,22 +53,34 @@ def _follow(rng: np.random.Generator, material: Material, low: float, high: floa
     return Material(ratio, material.texture)
 
 
+def _as_dark(
+    rng: np.random.Generator, material: Material, fluid: dict[str, float], low: float, high: float
+) -> Material:
+    """The material with a T1 between ``low`` and ``high`` of the way from the brain's ``fluid`` to its white
+    matter, and hardly any uptake."""
+    ratio = dict(material.ratio)
+    dark = fluid.get("t1", fluid.get("t1c", 0.4))
+    ratio["t1"] = max(0.05, dark + float(rng.uniform(low, high)) * (1 - dark))
+    ratio["t1c"] = max(0.05, ratio["t1"] + float(rng.uniform(-0.05, 0.1)))
+    return Material(ratio, material.texture)
+
+
 def cavity_fluid(rng: np.random.Generator, brain_fluid: dict[str, float]) -> Material:
     """Cavity fluid: like the brain's own ``brain_fluid`` (ratios by role), as dark as that on T1 but hardly
     suppressed on FLAIR, with protein, or bloody."""
-    kind = rng.choice(["clear", "unsuppressed", "protein", "bloody"], p=[0.58, 0.2, 0.15, 0.07])
+    kind = rng.choice(["clear", "unsuppressed", "protein", "bloody"], p=[0.6, 0.22, 0.12, 0.06])
     if kind == "clear":
         if rng.random() < 0.7:
-            ratio = {role: brain_fluid[role] * float(rng.uniform(0.85, 1.15)) for role in ROLES}
+            ratio = {role: brain_fluid[role] * float(rng.uniform(0.85, 1.15)) for role in brain_fluid}
             return Material(ratio, float(rng.uniform(0.0, 0.05)))
-        clear = {"t1": (0.25, 0.6), "t1c": (0.3, 0.6), "t2": (2.0, 4.2), "flair": (0.08, 0.55)}
-        return _follow(rng, _draw(rng, clear, (0.0, 0.05)), -0.05, 0.1)
+        clear = {"t1": (0.0, 0.0), "t1c": (0.0, 0.0), "t2": (2.0, 4.2), "flair": (0.08, 0.55)}
+        return _as_dark(rng, _draw(rng, clear, (0.0, 0.05)), brain_fluid, -0.1, 0.15)
     if kind == "unsuppressed":
-        dark = {"t1": (0.1, 0.5), "t1c": (0.1, 0.5), "t2": (1.7, 4.2), "flair": (0.3, 1.35)}
-        return _follow(rng, _draw(rng, dark, (0.0, 0.06)), -0.05, 0.1)
+        dark = {"t1": (0.0, 0.0), "t1c": (0.0, 0.0), "t2": (1.7, 4.2), "flair": (0.3, 1.35)}
+        return _as_dark(rng, _draw(rng, dark, (0.0, 0.06)), brain_fluid, -0.15, 0.15)
     if kind == "protein":
-        protein = {"t1": (0.45, 0.9), "t1c": (0.5, 0.9), "t2": (1.8, 3.6), "flair": (0.35, 1.2)}
-        return _follow(rng, _draw(rng, protein, (0.02, 0.1)), -0.05, 0.12)
+        protein = {"t1": (0.0, 0.0), "t1c": (0.0, 0.0), "t2": (1.8, 3.6), "flair": (0.35, 1.2)}
+        return _as_dark(rng, _draw(rng, protein, (0.02, 0.1)), brain_fluid, 0.1, 0.45)
     bloody = {"t1": (0.7, 1.5), "t1c": (0.7, 1.5), "t2": (0.6, 2.8), "flair": (0.4, 1.7)}
     return _follow(rng, _draw(rng, bloody, (0.05, 0.2)), -0.08, 0.08)
 
@@ -75,16 +91,21 @@ def sediment(rng: np.random.Generator) -> Material:
     return _follow(rng, _draw(rng, layer, (0.0, 0.12)), -0.05, 0.1)
 
 
-def solid_core(rng: np.random.Generator) -> Material:
-    """Necrosis or non-enhancing tumour."""
+def solid_core(rng: np.random.Generator, brain_fluid: dict[str, float]) -> Material:
+    """Necrosis or non-enhancing tumour; on T1 never as dark as the brain's own fluid."""
     core = {"t1": (0.42, 0.95), "t1c": (0.42, 1.0), "t2": (1.15, 3.3), "flair": (0.8, 2.2)}
-    return _follow(rng, _draw(rng, core, (0.04, 0.22)), -0.12, 0.12)
+    drawn = _draw(rng, core, (0.04, 0.22))
+    fluid = brain_fluid.get("t1", 0.4)
+    least = fluid + float(rng.uniform(0.2, 0.4)) * (1 - fluid)
+    ratio = {**drawn.ratio, "t1": max(drawn.ratio["t1"], least)}
+    return _follow(rng, Material(ratio, drawn.texture), -0.12, 0.12)
 
 
-def cyst_fluid(rng: np.random.Generator) -> Material:
-    """Fluid of an untreated cystic tumour: bright on T2, partly suppressed on FLAIR."""
-    cyst = {"t1": (0.46, 0.8), "t1c": (0.46, 0.8), "t2": (1.9, 3.8), "flair": (0.5, 1.6)}
-    return _follow(rng, _draw(rng, cyst, (0.03, 0.15)), -0.12, 0.1)
+def cyst_fluid(rng: np.random.Generator, brain_fluid: dict[str, float]) -> Material:
+    """Fluid of an untreated cystic tumour: bright on T2, partly suppressed on FLAIR, less dark on T1 than the
+    brain's own fluid."""
+    cyst = {"t1": (0.0, 0.0), "t1c": (0.0, 0.0), "t2": (1.9, 3.8), "flair": (0.5, 1.6)}
+    return _as_dark(rng, _draw(rng, cyst, (0.03, 0.15)), brain_fluid, 0.2, 0.5)
 
 
 def hyperintensity(rng: np.random.Generator) -> Material:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from ...evaluation.conspicuity import conspicuity, surroundings
 from . import materials
 from .anatomy import FLUID, WHITE, Anatomy
 from .fields import BoolArray, FloatArray, bounding_box, distance_mm, rough_field
@@ -14,6 +15,10 @@ from .layout import ET, NETC, RC, SNFH, Layout
 from .materials import Material
 
 Volumes = dict[str, FloatArray]
+
+LEAST_CONTRAST = (1.4, 2.0)
+"""What hyperintensity is lifted to, before artefacts, where it shows less (`conspicuity`); on the eight real
+tumours of the data folder it is 1.5 to 3.3."""
 
 
 @dataclass(frozen=True)
@@ -97,17 +102,22 @@ class Painter:
         view = self.volumes[role][self.box]
         view[...] = np.maximum(view + share * (target - view), 0)
 
+    def _fluid(self) -> dict[str, float]:
+        """The brain's own fluid over its white matter, by role."""
+        return {role: self.tones.fluid[role] / self.tones.white[role] for role in self.volumes}
+
     def _core(self, mask: BoolArray) -> None:
         """Non-enhancing core: solid or necrotic; a cyst is fluid, in six of ten with a second compartment."""
+        fluid = self._fluid()
         if not self.cystic:
-            self._fill(mask, materials.solid_core(self.rng))
+            self._fill(mask, materials.solid_core(self.rng, fluid))
             return
-        self._fill(mask, materials.cyst_fluid(self.rng))
+        self._fill(mask, materials.cyst_fluid(self.rng, fluid))
         if self.rng.random() < 0.6:
             field = rough_field(self.rng, mask.shape, float(self.rng.uniform(12.0, 30.0)), self.spacing)
             other = mask & (field > float(self.rng.uniform(-0.5, 1.0)))
             second = materials.solid_core if self.rng.random() < 0.6 else materials.cyst_fluid
-            self._fill(other, second(self.rng))
+            self._fill(other, second(self.rng, fluid))
 
     def _fill(self, mask: BoolArray, material: Material) -> None:
         """One material over one mask, its texture partly shared by the sequences."""
@@ -136,6 +146,25 @@ class Painter:
             view = self.volumes[role][self.box]
             own = kept * (view - self.tones.white[role])
             self._blend(role, np.clip(share, 0, 1), self._target(material, role, grain) + own)
+        self._make_visible(np.clip(share, 0, 1))
+
+    def _make_visible(self, share: FloatArray) -> None:
+        """Lifts hyperintensity on FLAIR (on T2 where FLAIR is missing; beside it half as much) until it stands
+        out from the brain around: what nobody can see, no expert labels."""
+        role = "flair" if "flair" in self.volumes else "t2"
+        if role not in self.volumes:
+            return
+        ring = surroundings(self.labels > 0, self.brain, self.spacing)
+        seen = conspicuity(self.volumes[role][self.box], self.labels == SNFH, ring)
+        least = float(self.rng.uniform(*LEAST_CONTRAST))
+        if seen is None or seen.contrast >= least:
+            return
+        lift = (least - seen.contrast) * seen.spread / max(float(np.median(share[self.labels == SNFH])), 0.3)
+        for other, part in ((role, 1.0), ("t2", 0.5 if role == "flair" else 0.0)):
+            if other in self.volumes and part > 0:
+                scale = self.tones.white[other] / self.tones.white[role]
+                view = self.volumes[other][self.box]
+                view[...] = view + np.float32(part * lift * scale) * share
 
     def _scar(self, cavity: BoolArray) -> None:
         """A thin rim around the cavity, patchy; unlabelled, it belongs to what lies beneath."""
@@ -152,8 +181,7 @@ class Painter:
     def _cavity(self, cavity: BoolArray) -> None:
         """The cavity's fluid: sharp, nearly even; now and then layered (blood sinks) or with air above."""
         rng = self.rng
-        ratio = {role: self.tones.fluid[role] / self.tones.white[role] for role in self.volumes}
-        fluid = materials.cavity_fluid(rng, ratio)
+        fluid = materials.cavity_fluid(rng, self._fluid())
         share = self._soft(cavity, float(rng.uniform(0.3, 0.8)))
         grain = rough_field(rng, cavity.shape, float(rng.uniform(8.0, 25.0)), self.spacing)
         rows = np.flatnonzero(cavity.any(axis=(0, 2)))
