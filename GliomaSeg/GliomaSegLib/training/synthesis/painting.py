@@ -149,7 +149,7 @@ class Painter:
         self._make_visible(np.clip(share, 0, 1))
 
     def _make_visible(self, share: FloatArray) -> None:
-        """Lifts hyperintensity on FLAIR (on T2 where FLAIR is missing; beside it half as much) until it stands
+        """Lifts hyperintensity on FLAIR (on T2 where that is missing; beside it half as much) until it stands
         out from the brain around: what nobody can see, no expert labels."""
         role = "flair" if "flair" in self.volumes else "t2"
         if role not in self.volumes:
