@@ -36,7 +36,7 @@ from bench_scored import (
     summary_table,
 )
 
-from GliomaSegLib.evaluation import phantom
+from GliomaSegLib.evaluation import conspicuity, phantom
 from GliomaSegLib.evaluation.lesionwise import score_case
 from GliomaSegLib.evaluation.phantom import ICBM152, phantom_name, write_phantom
 from GliomaSegLib.evaluation.phantom.expert_shape import render_expert_shape
@@ -157,7 +157,7 @@ def real_jobs(data: Path, model: str, output: Path) -> list[Job]:
 def _folder_of(cache: Path, kind: str) -> Path:
     """Where phantoms of one kind are kept; another renderer is another folder."""
     sources = sorted(Path(phantom.__file__).parent.glob("*.py"))
-    sources = [path for path in sources if path.name not in _NO_LOOKS]
+    sources = [path for path in sources if path.name not in _NO_LOOKS] + [Path(conspicuity.__file__)]
     digest = hashlib.sha256("".join(file_sha256(path) for path in sources).encode()).hexdigest()[:8]
     return cache / f"phantoms-{kind}-{digest}"
 

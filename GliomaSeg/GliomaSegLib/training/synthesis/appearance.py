@@ -8,14 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from ...evaluation.conspicuity import conspicuity, surroundings
 from ...intake.volume import ROLES
 from ...labels import STRUCTURES
+from ...labels import structure as structure_named
 from .anatomy import WHITE, classify
 from .cases import SyntheticCase, synthesise_case
 from .fields import BoolArray, FloatArray, distance_mm
 from .sources import Sources, load_scan
 
-MEASURES = (*ROLES, "t1c-t1")
+AROUND = "flair, around"
+"""Measure of hyperintensity alone: how it shows against the brain 4 to 10 mm around the lesion."""
+MEASURES = (*ROLES, "t1c-t1", AROUND)
 LEAST_ML = 0.3
 """Structures smaller than this are left out: their medians are mostly edge."""
 
@@ -24,6 +28,7 @@ LEAST_ML = 0.3
 class GapRow:
     """One structure on one measure. Values are (median of the structure - median of white matter) over the
     brain's inter-quartile range, the scale that the network sees; "t1c-t1" is the difference of the two.
+    `AROUND` is the difference of medians in standard deviations of the surroundings (`conspicuity`).
 
     ``real`` holds one value per real scan; ``synthetic`` the 5th, 50th and 95th percentile over simulated
     cases; ``covered`` the share of real values between the outer two (``None`` without real values).
@@ -68,6 +73,10 @@ def case_statistics(
         if {"t1", "t1c"} <= scaled.keys():
             difference = scaled["t1c"][mask] - scaled["t1"][mask]
             found[structure.abbreviation, "t1c-t1"] = float(np.median(difference))
+    ring = surroundings(labels > 0, brain, spacing_mm)
+    hyperintense = labels == structure_named("SNFH").number
+    if "flair" in volumes and (seen := conspicuity(volumes["flair"], hyperintense, ring)) is not None:
+        found["SNFH", AROUND] = seen.contrast
     return found
 
 
