@@ -13,7 +13,9 @@ from GliomaSegLib.training.synthesis.sources import load_scan
 CASES, SEED, SPACING_MM = 32, 4242, 2.0
 _ABOUT = """{count} simulated cases (seed {seed}) against the {scans} real scans with tumour that
 training may use, at {spacing:g} mm. Values are the median of the structure less the median of white matter,
-over the brain's inter-quartile range. A real cavity was not at hand, so its rows have no real values.
+over the brain's inter-quartile range; "flair, around" is the median of the structure less that of the
+brain 4 to 10 mm around the lesion, in standard deviations there. A real cavity was not at hand, so its
+rows have no real values.
 """
 _CLASSIFIER = """Logistic regression on cubes of {edge:g} mm in NETC, SNFH and ET ({cubes} a case; mean,
 spread and gradient of each sequence, T1c less T1), cross-validated by case: area under the ROC curve, 0.5
