@@ -166,6 +166,24 @@ def test_islands_that_touch_by_a_corner_are_one_and_the_limit_itself_stays() -> 
     assert not cleaned.any() and removals == [Removal("NETC", 1, 0.016, 0.017)]
 
 
+@pytest.mark.parametrize(("voxels", "stays"), [(2, False), (3, True)])
+def test_hyperintensity_at_another_structure_is_held_to_a_quarter(voxels: int, stays: bool) -> None:
+    labels = np.zeros((12, 12, 12), np.uint8)
+    labels[0, 5:9, 5:9] = 4
+    labels[1, 9, 9 : 9 + voxels] = labels[8, 8, 2:10] = 2
+    cleaned, removals = clean_up(labels, 0.001, {"SNFH": 0.012})
+    assert bool((cleaned[1] == 2).any()) == stays, "it meets the cavity by a corner, outside its own box"
+    assert not (cleaned[8] == 2).any() and (cleaned == 4).sum() == 16
+    assert removals == [Removal("SNFH", 1 if stays else 2, 0.008 if stays else 0.008 + 0.001 * voxels, 0.012)]
+
+
+def test_what_clean_up_takes_away_holds_no_rim() -> None:
+    labels = np.zeros((8, 8, 8), np.uint8)
+    labels[2, 2, 2:4], labels[2, 3, 2:6] = 3, 2
+    assert not clean_up(labels, 0.001, {"ET": 0.003, "SNFH": 0.012})[0].any()
+    assert (clean_up(labels, 0.001, {"ET": 0.001, "SNFH": 0.012})[0] == labels).all()
+
+
 def test_without_limits_nothing_is_removed() -> None:
     labels = np.zeros((4, 4, 4), np.uint8)
     labels[0, 0, 0] = 3
