@@ -56,7 +56,7 @@ def pair_cases(reference: Path, prediction: Path) -> Pairing:
     references, predictions = label_map_files(reference), label_map_files(prediction)
     if len(references) == len(predictions) == 1:
         (only,) = predictions.values()
-        if _stem(only) in _NAMELESS:
+        if _stem(only).lower() in _NAMELESS:
             predictions = {next(iter(references)): only}
     common = sorted(references.keys() & predictions.keys())
     if not common:
@@ -106,9 +106,9 @@ def _volumes(folder: Path) -> list[Path]:
         path
         for path in folder.iterdir()
         if path.is_file()
-        and path.name.endswith(_SUFFIXES)
+        and path.name.lower().endswith(_SUFFIXES)
         and not path.name.startswith(".")
-        and not path.name.endswith(".seg.nrrd")
+        and not path.name.lower().endswith(".seg.nrrd")
     )
 
 
@@ -125,7 +125,7 @@ def _case_name(path: Path, in_case_folder: bool) -> str | None:
 
 
 def _stem(path: Path) -> str:
-    suffix = next(s for s in _SUFFIXES if path.name.endswith(s))
+    suffix = next(s for s in _SUFFIXES if path.name.lower().endswith(s))
     return path.name[: -len(suffix)]
 
 

@@ -36,6 +36,12 @@ def test_cases_are_named_as_brats_and_our_own_command_name_them(tmp_path, save, 
     assert label_map_files(tmp_path) == {case: path}
 
 
+def test_endings_in_capitals_are_read_too(tmp_path, save):
+    path = save(tiny(2), tmp_path / "A_seg.nii.gz").rename(tmp_path / "A_SEG.NII.GZ")
+    assert label_map_files(tmp_path) == {"A": path}
+    assert read_case_labels(path)[0].sum() == 2
+
+
 def test_what_is_no_label_map_is_passed_over(tmp_path, save):
     others = (
         "A/A-t1n.nii.gz",
