@@ -216,13 +216,15 @@ class _Run:
     def _label(
         self, study: Study, description: ModelDescription, prepared: NetworkInput, prediction: Prediction
     ) -> tuple[_Maps, list[Removal]]:
-        from .outcome.labelling import clean_up, labels_and_uncertainty
+        from .outcome.cisterns import clean_up_all
+        from .outcome.labelling import labels_and_uncertainty
 
         grid = study.reference.grid
         labels, uncertainty = labels_and_uncertainty(
             prediction.probabilities, prepared.grid, description.classes, grid
         )
-        cleaned, removals = clean_up(labels, grid.voxel_ml, description.smallest_ml)
+        cleaned, removals, notes = clean_up_all(labels, grid, description.smallest_ml, prepared)
+        self.warnings += notes
         return (cleaned, uncertainty), removals
 
     def _write(

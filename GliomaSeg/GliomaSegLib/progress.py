@@ -147,6 +147,8 @@ def cancelled_by_signals() -> Iterator[None]:
         raise told
 
     def lost(what: sys.UnraisableHookArgs) -> None:
+        if stopped and getattr(what.object, "__name__", "") == "_bootstrap":
+            return  # A thread whose start the signal has interrupted; who started it has the exception.
         if what.exc_value is not told:
             unraisable(what)
             return

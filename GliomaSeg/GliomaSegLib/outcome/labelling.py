@@ -16,7 +16,8 @@ from ..labels import BACKGROUND, CLASS_NAMES, STRUCTURES
 LabelArray = npt.NDArray[np.uint8]
 LEVELS = 255
 """What a probability of 1 is stored as."""
-_TOUCHING = np.ones((3, 3, 3), bool)
+TOUCHING = np.ones((3, 3, 3), bool)
+"""Neighbours of a voxel: those that share a face, an edge or a corner."""
 SURROUNDING = "SNFH"
 RIM_SHARE = 0.25
 """Share of its smallest volume that hyperintensity needs where it touches another structure. Chosen on 12
@@ -25,12 +26,16 @@ simulated cases in a real brain: mean lesion-wise Dice of the whole tumour 0.67 
 
 @dataclass(frozen=True)
 class Removal:
-    """What clean-up took from one structure: ``islands`` of together ``ml``, each below ``smallest_ml``."""
+    """What clean-up took from one structure: ``islands`` of together ``ml``, and ``why``.
+
+    They were "small", each below ``smallest_ml``; or "symmetric", and ``smallest_ml`` is None.
+    """
 
     structure: str
     islands: int
     ml: float
-    smallest_ml: float
+    smallest_ml: float | None
+    why: str = "small"
 
 
 def labels_on_reference(
@@ -110,11 +115,11 @@ def clean_up(
         box = boxes[structure.number - 1]
         if smallest <= 0 or box is None:
             continue
-        islands, count = ndimage.label(labels[box] == structure.number, _TOUCHING)
+        islands, count = ndimage.label(labels[box] == structure.number, TOUCHING)
         sizes = np.bincount(islands.ravel(), minlength=count + 1)
         small = sizes * voxel_ml < smallest
         if structure.abbreviation == SURROUNDING:
-            rims = _at_others(cleaned, box, islands, structure.number)
+            rims = touching_others(cleaned, box, islands, structure.number)
             small[rims] = sizes[rims] * voxel_ml < RIM_SHARE * smallest
         small[0] = False
         if small.any():
@@ -124,12 +129,12 @@ def clean_up(
     return cleaned, removals
 
 
-def _at_others(
+def touching_others(
     labels: LabelArray, box: tuple[slice, ...], islands: npt.NDArray[np.int32], number: int
 ) -> npt.NDArray[np.int32]:
     """Numbers of those ``islands`` (an array over ``box``) that touch a structure other than ``number``."""
     wide = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in box)
     inner = tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(box, wide, strict=True))
     others = (labels[wide] != BACKGROUND) & (labels[wide] != number)
-    met = np.unique(islands[ndimage.binary_dilation(others, _TOUCHING)[inner]])
+    met = np.unique(islands[ndimage.binary_dilation(others, TOUCHING)[inner]])
     return np.asarray(met[met > 0])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
 import io
 import json
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -142,3 +144,26 @@ def test_a_signal_in_a_finaliser_cancels_all_the_same(capsys: pytest.CaptureFixt
         raise AssertionError("the run went on")
     assert "Traceback" not in capsys.readouterr().err
     assert sys.unraisablehook is hook
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("signalled", [True, False])
+def test_a_thread_whose_start_the_signal_interrupts_tells_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, signalled: bool
+) -> None:
+    """Python forgets such a thread, and it then fails at its first step; without a signal that is told."""
+
+    def start_forgotten() -> None:
+        _thread.start_new_thread(threading.Thread(target=print)._bootstrap, ())  # type: ignore[attr-defined]
+        time.sleep(0.2)
+
+    told: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: told.append(what.exc_type.__name__))
+    with pytest.raises(Cancelled), cancelled_by_signals():
+        try:
+            if signalled:
+                os.kill(os.getpid(), signal.SIGTERM)
+            raise Cancelled("told by somebody else")
+        finally:
+            start_forgotten()
+    assert told == ([] if signalled else ["KeyError"])
