@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,9 @@ from typing import Any, Protocol, TextIO
 from .errors import Cancelled, missing_extra
 
 MODES = ("bar", "json", "none")
+
+_MOMENT_S = 0.02
+"""How long threads whose start a signal has interrupted are given to fail while their error is expected."""
 
 
 class Renderer(Protocol):
@@ -166,6 +170,8 @@ def cancelled_by_signals() -> Iterator[None]:
             raise told from error
         raise
     finally:
-        sys.unraisablehook = unraisable
         for name, handler in before.items():
             signal.signal(getattr(signal, name), handler)
+        if stopped:
+            time.sleep(_MOMENT_S)
+        sys.unraisablehook = unraisable
